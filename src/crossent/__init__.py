@@ -1,0 +1,59 @@
+"""crossent: cross entropy for PyTorch, exact, fast, and checked.
+
+Importing the package imports torch and nothing else of weight: the kernels (Numba, Triton), the command
+line and the demo load when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from crossent._version import __version__
+
+if TYPE_CHECKING:
+    from crossent.functional import (
+        CrossEntropyStats,
+        cross_entropy,
+        cross_entropy_with_stats,
+        log_softmax,
+        nll_loss,
+    )
+    from crossent.modules import CrossEntropyLoss, LogSoftmax, NLLLoss
+
+_HOME = {
+    "CrossEntropyLoss": "crossent.modules",
+    "CrossEntropyStats": "crossent.functional",
+    "LogSoftmax": "crossent.modules",
+    "NLLLoss": "crossent.modules",
+    "cross_entropy": "crossent.functional",
+    "cross_entropy_with_stats": "crossent.functional",
+    "log_softmax": "crossent.functional",
+    "nll_loss": "crossent.functional",
+}
+
+__all__ = [
+    "CrossEntropyLoss",
+    "CrossEntropyStats",
+    "LogSoftmax",
+    "NLLLoss",
+    "__version__",
+    "cross_entropy",
+    "cross_entropy_with_stats",
+    "log_softmax",
+    "nll_loss",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module it lives in, on first use (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'crossent' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,227 @@
+"""The same algebra as ordinary differentiable torch operations.
+
+This is what runs where a kernel cannot: under ``torch.func`` transforms and forward-mode AD, in the
+second backward, under ``torch.compile``, ``torch.export``, ``jit.trace`` and ``make_fx`` (so graphs hold
+aten operators only), for tensor subclasses and devices without an engine, and inside ``jit.script``.
+So: no in-place operation, no data-dependent shape, no Python object that TorchScript does not know.
+
+A row that is not read is replaced by zeros before any arithmetic and its result by zero after it, so
+neither its value nor a gradient of any order can spread.
+"""
+
+# No `from __future__ import annotations`: TorchScript reads the annotations.
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from crossent.backends.protocol import compute_dtype
+from crossent.options import LossOptions
+from crossent.problem import Layout, LossTensors
+
+
+class RowTerms(NamedTuple):
+    """Per-row terms in the index target's shape; all differentiable but ``read`` and ``predicted``."""
+
+    row: Tensor  # cross entropy with weights and smoothing, plus z_loss * logsumexp^2
+    share: Tensor  # the row's own share in torch's denominator
+    read: Tensor  # bool
+    nll: Tensor
+    logsumexp: Tensor
+    entropy: Tensor
+    z_loss: Tensor
+    predicted: Tensor
+    rank: Tensor
+
+
+def map_logits(input: Tensor, logit_scale: Optional[Tensor], softcap: float, dim: int) -> Tensor:
+    """z = softcap * tanh(logit_scale * input / softcap) in float32 or better; softcap 0: none."""
+    z = input if input.dtype == torch.float64 else input.to(torch.float32)
+    if logit_scale is not None:
+        scale = logit_scale.to(z.dtype)
+        if scale.dim() > 0:
+            scale = scale.unsqueeze(dim)
+        infinite = z.isinf()  # an infinite logit has no say in the gradient of the scale
+        z = torch.where(infinite, z * scale.detach(), torch.where(infinite, torch.zeros_like(z), z) * scale)
+    if softcap > 0.0:
+        z = softcap * torch.tanh(z / softcap)
+    return z
+
+
+def log_softmax(input: Tensor, dim: int, logit_scale: Optional[Tensor], softcap: float) -> Tensor:
+    """log softmax(z) in float32 or better."""
+    z = map_logits(input, logit_scale, softcap, dim)
+    return torch.log_softmax(z, dim)
+
+
+def row_terms(
+    input: Tensor,
+    target: Tensor,
+    weight: Optional[Tensor],
+    logit_scale: Optional[Tensor],
+    dim: int,
+    ignore_index: int,
+    label_smoothing: float,
+    softcap: float,
+    z_loss: float,
+    normalised: bool,
+    readouts: bool,
+) -> RowTerms:
+    """All per-row terms of a call whose shapes were checked; ``dim`` is the class dimension."""
+    z = map_logits(input, logit_scale, softcap, dim)
+    smoothing = label_smoothing if label_smoothing > 0.0 else 0.0
+    on = 1.0 - smoothing
+    is_index = not target.is_floating_point()
+    if is_index:
+        read = target != ignore_index
+        target = torch.where(read, target.to(torch.int64), torch.zeros_like(target, dtype=torch.int64))
+        z = torch.where(read.unsqueeze(dim), z, torch.zeros_like(z))
+    else:
+        read = torch.ones_like(z.select(dim, 0), dtype=torch.bool)
+    if normalised:
+        top = torch.zeros_like(z.select(dim, 0))
+        log_sum, shifted = top, z
+    else:
+        top = z.detach().amax(dim)
+        shifted = z - top.unsqueeze(dim)
+        log_sum = shifted.exp().sum(dim).log()
+    class_weight = _along(weight, z, dim)
+    share = torch.ones_like(log_sum)
+    if is_index:
+        own = shifted.gather(dim, target.unsqueeze(dim)).squeeze(dim)
+        if weight is not None:
+            share = weight.to(z.dtype).reshape(-1)[target]
+        row = on * share * (log_sum - own)
+        if smoothing > 0.0:
+            spread = log_sum.unsqueeze(dim) - shifted
+            row = row + (smoothing / z.size(dim)) * (spread if weight is None else class_weight * spread).sum(dim)
+        nll = log_sum - own
+    else:
+        probs = target.to(z.dtype)
+        spread = log_sum.unsqueeze(dim) - shifted
+        q = on * probs + smoothing / z.size(dim)
+        row = ((q if weight is None else class_weight * q) * spread).sum(dim)
+        own = shifted.select(dim, 0)
+        nll = (probs * spread).sum(dim) if readouts else row
+    lse = top + log_sum
+    zeros = torch.zeros_like(row)
+    squares = z_loss * lse.square() if z_loss > 0.0 else zeros
+    entropy, predicted, rank = zeros, zeros, zeros
+    if readouts:
+        entropy = _entropy(shifted, log_sum, dim)
+        predicted = z.detach().max(dim).indices
+        rank = (shifted.detach() > own.detach().unsqueeze(dim)).sum(dim) if is_index else torch.full_like(predicted, -1)
+    return RowTerms(
+        row=torch.where(read, row + squares, zeros),
+        share=torch.where(read, share, zeros),
+        read=read,
+        nll=torch.where(read, nll, zeros),
+        logsumexp=torch.where(read, lse, zeros),
+        entropy=torch.where(read, entropy, zeros),
+        z_loss=torch.where(read, squares, zeros),
+        predicted=predicted,
+        rank=rank,
+    )
+
+
+def reduce(
+    terms: RowTerms, sample_weight: Optional[Tensor], denominator: Optional[Tensor], reduction: str, zero_if_empty: bool
+) -> Tensor:
+    """none, sum, or mean = sum_i s_i row_i / (denominator, or sum_i s_i share_i)."""
+    rows, share = terms.row, terms.share
+    if sample_weight is not None:
+        zeros = torch.zeros_like(rows)
+        weight = torch.where(terms.read, sample_weight.to(rows.dtype), zeros)
+        rows, share = torch.where(terms.read, rows * weight, zeros), share * weight
+    if reduction == "none":
+        return rows
+    total = rows.sum()
+    if reduction == "sum":
+        return total
+    below = share.sum() if denominator is None else denominator.to(rows.dtype).reshape(())
+    if zero_if_empty:
+        nothing = torch.logical_not(terms.read.any())
+        below = torch.where(nothing, torch.ones_like(below), below)
+    return total / below
+
+
+def _along(weight: Optional[Tensor], z: Tensor, dim: int) -> Tensor:
+    """The class weight shaped to broadcast along the class dimension (a 0-d one when there is none)."""
+    if weight is None:
+        return torch.ones([], dtype=z.dtype, device=z.device)
+    return weight.to(z.dtype).reshape([-1] + [1] * (z.dim() - dim - 1))
+
+
+def _entropy(shifted: Tensor, log_sum: Tensor, dim: int) -> Tensor:
+    """log_sum - sum_c softmax_c (z_c - max); a class without probability adds 0."""
+    probs = (shifted - log_sum.unsqueeze(dim)).exp()
+    finite = torch.where(probs == 0, torch.zeros_like(shifted), shifted)
+    return log_sum - (probs * finite).sum(dim)
+
+
+def evaluate(
+    function: str,
+    tensors: LossTensors,
+    options: LossOptions,
+    layout: Layout,
+    result_dtype: torch.dtype,
+    readouts: bool = False,
+) -> tuple[Tensor, ...]:
+    """A call of crossent's own: (loss,), or (loss, nll, logsumexp, entropy, z_loss, predicted, correct, rank)."""
+    target = tensors.target
+    is_index = not target.is_floating_point()
+    target = layout.narrow_index(target) if is_index else layout.narrow_input(target, offset=layout.unread)
+    if is_index and target.shape != layout.index_shape and not layout.shift:
+        target = target.reshape(layout.index_shape)  # torch takes (C), (1,) for one sample
+    scale, weight = tensors.logit_scale, tensors.sample_weight
+    if isinstance(scale, Tensor) and scale.dim():
+        scale = layout.narrow_index(scale)
+    terms = row_terms(
+        layout.narrow_input(tensors.input),
+        target,
+        tensors.weight,
+        as_scale(scale, tensors.input),
+        layout.class_dim,
+        options.ignore_index,
+        float(options.label_smoothing),
+        float(options.softcap or 0.0),
+        float(options.z_loss),
+        function == "nll_loss",
+        readouts,
+    )
+    below = tensors.denominator
+    if below is not None and not isinstance(below, Tensor):
+        below = torch.full((), below, dtype=terms.row.dtype, device=terms.row.device)
+    loss = reduce(
+        terms,
+        None if weight is None else layout.narrow_index(weight),
+        below,
+        options.reduction,
+        options.if_all_ignored == "zero",
+    )
+    if options.reduction == "none":
+        loss = layout.widen_index(loss)
+    if not readouts:
+        return (loss.to(result_dtype),)
+    return (loss.to(result_dtype), *_fields(terms, target, layout, is_index))
+
+
+def as_scale(scale: Tensor | float | None, input: Tensor) -> Tensor | None:
+    """A logit_scale given as a number, as the 0-d tensor that the functions above take."""
+    if scale is None or isinstance(scale, Tensor):
+        return scale
+    return torch.full((), scale, dtype=compute_dtype(input.dtype), device=input.device)
+
+
+def _fields(terms: RowTerms, target: Tensor, layout: Layout, is_index: bool) -> tuple[Tensor, ...]:
+    """The other fields of cross_entropy_with_stats, in the index target's shape."""
+    wanted = target if is_index else target.detach().max(layout.class_dim).indices
+    correct = torch.logical_and(terms.read, terms.predicted == wanted)
+    absent = torch.full_like(terms.predicted, -1)
+    widen = layout.widen_index
+    return (
+        *(widen(term) for term in (terms.nll, terms.logsumexp, terms.entropy, terms.z_loss)),
+        widen(torch.where(terms.read, terms.predicted, absent), -1),
+        widen(correct, False),
+        widen(torch.where(terms.read, terms.rank, absent), -1),
+    )

@@ -1,0 +1,188 @@
+"""When a call does not go to a backend, and the reason that is reported.
+
+*To torch itself* go calls that belong to somebody else: tensors that override torch's functions, a
+``TorchFunctionMode`` that wants to see ``cross_entropy``, DTensors, sparse and nested tensors; and
+every call that torch refuses, so that torch's own exception is raised (:func:`refer_to_torch`).
+*To the composite* go calls in a context where a kernel cannot run or would be wrong: functorch
+transforms, forward-mode AD, tracing, dispatch modes, fake tensors.
+
+``torch``'s functions are bound here once, at import, so that patching ``torch.nn.functional`` with
+crossent's cannot make them call themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.overrides import (  # pyright: ignore[reportPrivateUsage]
+    _get_current_function_mode_stack,
+    has_torch_function_variadic,
+)
+
+from crossent import errors
+from crossent.options import LossOptions
+from crossent.problem import LossTensors
+
+TORCH: dict[str, Callable[..., Tensor]] = {
+    "cross_entropy": F.cross_entropy,
+    "nll_loss": F.nll_loss,
+    "log_softmax": F.log_softmax,
+}
+PLAIN_TYPES = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
+REFUSED_BY_TORCH = (ValueError, RuntimeError, IndexError, TypeError, NotImplementedError)
+
+
+class Served(NamedTuple):
+    """One call of a loss: what came and who computed it."""
+
+    function: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    by: str  # "cpu" | "gpu" | "reference" | "composite" | "torch"
+    reason: str | None  # why not the device's engine
+
+
+_listeners: tuple[Callable[[Served], None], ...] = ()
+
+
+def add_listener(callback: Callable[[Served], None]) -> None:
+    """Call ``callback`` with a :class:`Served` after every loss call of this process (never while compiling)."""
+    global _listeners
+    _listeners = (*_listeners, callback)
+
+
+def remove_listener(callback: Callable[[Served], None]) -> None:
+    """The reverse of :func:`add_listener`; unknown callbacks are ignored."""
+    global _listeners
+    _listeners = tuple(other for other in _listeners if other is not callback)
+
+
+def notify(function: str, input: Tensor, by: str, reason: str | None = None) -> None:
+    """Tell the listeners."""
+    if _listeners and not torch.compiler.is_compiling():
+        served = Served(function, tuple(input.shape), input.dtype, by, reason)
+        for callback in _listeners:
+            callback(served)
+
+
+def torch_owns(tensors: tuple[Any, ...]) -> str | None:
+    """Why torch's own function must see this call, or None."""
+    if torch.compiler.is_compiling():
+        return None
+    tensors = tuple(tensor for tensor in tensors if isinstance(tensor, Tensor))
+    for tensor in tensors:
+        if type(tensor) not in PLAIN_TYPES:
+            reason = _foreign(tensor)
+            if reason is not None:
+                return reason
+        if tensor.layout is not torch.strided or tensor.is_nested:
+            return f"layout {tensor.layout}"
+    if has_torch_function_variadic(*tensors):  # pyright: ignore[reportUnknownArgumentType]
+        return _function_mode()
+    return None
+
+
+def _foreign(tensor: Tensor) -> str | None:
+    """Subclasses with a say of their own; FakeTensor and functional tensors go to the composite."""
+    kind = type(tensor)
+    overrides = kind.__torch_function__ is not torch._C._disabled_torch_function_impl  # type: ignore[attr-defined]
+    if overrides and kind.__torch_function__.__func__ is not Tensor.__torch_function__.__func__:  # type: ignore[attr-defined]
+        return f"{kind.__name__} overrides torch functions"
+    if kind.__name__ == "DTensor":
+        return "DTensor"
+    return None
+
+
+def _function_mode() -> str | None:
+    for mode in _get_current_function_mode_stack():
+        if type(mode).__name__ != "DeviceContext":  # torch.set_default_device: says nothing about losses
+            return f"TorchFunctionMode {type(mode).__name__}"
+    return None
+
+
+def composite_context(tensors: tuple[Any, ...]) -> str | None:
+    """Why a kernel cannot run in this context, or None."""
+    if torch.compiler.is_compiling():
+        return "torch.compile"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "torch.func transform"
+    if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
+        return "forward-mode AD"
+    if torch._C._get_tracing_state() is not None:
+        return "torch.jit.trace"
+    if torch._C._len_torch_dispatch_stack() > 0:
+        return "TorchDispatchMode"
+    for tensor in tensors:
+        if isinstance(tensor, Tensor):
+            if type(tensor) not in PLAIN_TYPES:
+                return f"tensor subclass {type(tensor).__name__}"
+            if tensor.device.type == "meta":
+                return "meta tensor"
+    return None
+
+
+def refer_to_torch(function: str, tensors: LossTensors, options: LossOptions, reason: str) -> Tensor:
+    """Let torch's own function answer; if it refuses, add crossent's lines to its exception."""
+    came = _beyond_torch(tensors, options)
+    try:
+        answer = call_torch(function, tensors, options)
+    except REFUSED_BY_TORCH as exception:
+        raise errors.advise(exception, _facts(function, tensors, options)) from None
+    if came is not None or options.backend is not None:
+        raise errors.refuse("XEN042", reason=reason, came=came or f"backend={options.backend!r}")
+    notify(function, tensors.input, "torch", reason)
+    return answer
+
+
+def call_torch(function: str, tensors: LossTensors, options: LossOptions) -> Tensor:
+    """torch's own loss with the arguments that torch knows."""
+    input = tensors.input
+    if options.class_dim is not None and isinstance(input, Tensor) and input.dim() > 1:
+        input = input.movedim(options.class_dim, 1)
+    smoothing = {"label_smoothing": options.label_smoothing} if function == "cross_entropy" else {}
+    return TORCH[function](
+        input,
+        tensors.target,
+        tensors.weight,
+        ignore_index=options.ignore_index,
+        reduction=options.reduction,
+        **smoothing,
+    )
+
+
+def refuse_range(function: str, tensors: LossTensors, options: LossOptions, row: int, unread: int) -> Exception:
+    """torch's own IndexError for one row with a target out of range, without a pass over all logits."""
+    target = tensors.target.narrow(-1, unread, tensors.target.shape[-1] - unread) if unread else tensors.target
+    bad = target.detach().reshape(-1)[row : row + 1].to(torch.int64)
+    classes = errors.classes(tensors.input, options.class_dim)
+    try:
+        TORCH["nll_loss"](bad.new_zeros(1, classes, dtype=torch.float32), bad, ignore_index=options.ignore_index)
+    except REFUSED_BY_TORCH as exception:
+        return errors.advise(exception, _facts(function, tensors, options))
+    return IndexError(f"Target {int(bad)} is out of bounds.")
+
+
+def _beyond_torch(tensors: LossTensors, options: LossOptions) -> str | None:
+    """Which argument torch would not understand."""
+    for name in ("sample_weight", "denominator", "logit_scale"):
+        if getattr(tensors, name) is not None:
+            return f"{name}="
+    return None if options.is_torch else "a crossent option"
+
+
+def _facts(function: str, tensors: LossTensors, options: LossOptions) -> errors.CallFacts:
+    return errors.CallFacts(
+        function=function,
+        input=tensors.input,
+        target=tensors.target,
+        weight=tensors.weight,
+        ignore_index=options.ignore_index,
+        reduction=options.reduction,
+        label_smoothing=options.label_smoothing,
+        class_dim=options.class_dim,
+    )
