@@ -92,7 +92,7 @@ test-wheel: wheel
 check: lint types imports test-wheel
 	@$(MAKE) --no-print-directory test
 
-# The oldest torch we support. On Linux x86-64 its wheel is a CUDA build: some 4 GB with what it needs, and there is none
+# The oldest torch we support. On Linux x86-64 its wheel is a CUDA build (7 GB on disk with what it needs), and there is none
 # for Python 3.14. An index with a smaller build, if you have one, goes into PIP_EXTRA_INDEX_URL.
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest -m "not slow" $(ARGS)
