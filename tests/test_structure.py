@@ -123,5 +123,6 @@ def test_pages_name_no_machine(page: Path) -> None:
     assert not re.search(r"\blocalhost\b|\b\d{1,3}(?:\.\d{1,3}){3}\b", text), "a host"
 
 
-def test_readme_exists() -> None:
+def test_readme_goes_with_the_package() -> None:
     assert (ROOT / "README.md").is_file()
+    assert '\nreadme = "README.md"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
