@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import _reduction as _Reduction
 from torch.nn.functional import _get_softmax_dim  # pyright: ignore[reportPrivateUsage]
 
-from crossent import call, scripted
+from crossent import call, scripted, small
 from crossent.options import LossOptions
 from crossent.problem import LossTensors
 
@@ -127,13 +127,19 @@ def cross_entropy(
 
     Source: torch/nn/functional.py and aten/src/ATen/native/LossNLL.cpp (semantics mirrored).
     """
+    if (
+        backend is None and class_dim is None and sample_weight is None and denominator is None and logit_scale is None
+        and softcap is None and not z_loss and out_dtype is None and if_all_ignored == "nan" and not shift
+        and size_average is None and reduce is None and small.fits(input, target, ignore_index)
+    ):  # fmt: skip
+        return small.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     if size_average is not None or reduce is not None:
         reduction = _Reduction.legacy_get_string(size_average, reduce)
     options = LossOptions(
-            reduction=call.reduction_name(reduction), ignore_index=ignore_index, label_smoothing=label_smoothing,
-            softcap=softcap, z_loss=z_loss, out_dtype=out_dtype, if_all_ignored=if_all_ignored,
-            class_dim=class_dim, shift=shift, backend=backend,
-        )  # fmt: skip
+        reduction=call.reduction_name(reduction), ignore_index=ignore_index, label_smoothing=label_smoothing,
+        softcap=softcap, z_loss=z_loss, out_dtype=out_dtype, if_all_ignored=if_all_ignored,
+        class_dim=class_dim, shift=shift, backend=backend,
+    )  # fmt: skip
     tensors = LossTensors(input, target, weight, sample_weight, denominator, logit_scale)
     return call.loss("cross_entropy", tensors, options)[0]
 
@@ -189,9 +195,9 @@ def nll_loss(
     if size_average is not None or reduce is not None:
         reduction = _Reduction.legacy_get_string(size_average, reduce)
     options = LossOptions(
-            reduction=call.reduction_name(reduction), ignore_index=ignore_index, out_dtype=out_dtype,
-            if_all_ignored=if_all_ignored, class_dim=class_dim, shift=shift, backend=backend,
-        )  # fmt: skip
+        reduction=call.reduction_name(reduction), ignore_index=ignore_index, out_dtype=out_dtype,
+        if_all_ignored=if_all_ignored, class_dim=class_dim, shift=shift, backend=backend,
+    )  # fmt: skip
     tensors = LossTensors(input, target, weight, sample_weight, denominator)
     return call.loss("nll_loss", tensors, options)[0]
 

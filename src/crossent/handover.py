@@ -105,6 +105,11 @@ def _function_mode() -> str | None:
     return None
 
 
+def has_modes() -> bool:
+    """Whether any TorchFunctionMode is on."""
+    return torch._C._len_torch_function_stack() > 0
+
+
 def composite_context(tensors: tuple[Any, ...]) -> str | None:
     """Why a kernel cannot run in this context, or None."""
     if torch.compiler.is_compiling():

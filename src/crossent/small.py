@@ -1,0 +1,56 @@
+"""Calls so small that making up one's mind costs more than the loss: they go to torch at once.
+
+Semantics never depend on size: only calls on which torch is right are handed over (a plain call, float32
+or float64, no ignored target, on CPU, outside of every context that torch or crossent treats
+specially), and only below a size where torch was measured to be the faster one. An explicit
+``backend=`` is never handed over.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from crossent import errors, handover
+
+# Elements of the logits below which torch's forward and backward are faster than the way through
+# crossent's autograd function (benchmarks/small.py; `crossent env` shows it).
+LIMIT_ELEMENTS = 16384
+
+
+def fits(input: Tensor, target: Tensor, ignore_index: int) -> bool:
+    """Whether torch serves this plain call as well as crossent would, and sooner."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(input) is Tensor
+        and type(target) is Tensor
+        and input.is_cpu
+        and (input.dtype is torch.float32 or input.dtype is torch.float64)
+        and input.numel() <= LIMIT_ELEMENTS
+        and target.dtype is torch.int64
+        and target.numel() > 0
+        and type(ignore_index) is int
+        and ignore_index < 0
+        and handover.composite_context(()) is None
+        and not handover.has_modes()
+        and target.is_cpu
+        and target.min().item() >= 0
+    )
+
+
+def cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, label_smoothing: float
+) -> Tensor:
+    """torch's own, with crossent's lines added to what it refuses."""
+    try:
+        answer = handover.TORCH["cross_entropy"](
+            input, target, weight, None, ignore_index, None, reduction, label_smoothing
+        )
+    except handover.REFUSED_BY_TORCH as exception:
+        facts = errors.CallFacts(
+            function="cross_entropy", input=input, target=target, weight=weight, ignore_index=ignore_index,
+            reduction=reduction, label_smoothing=label_smoothing,
+        )  # fmt: skip
+        raise errors.advise(exception, facts) from None
+    handover.notify("cross_entropy", input, "torch", "small call")
+    return answer
