@@ -1,30 +1,21 @@
 """One straight pipe: checks, hand-overs, backend, autograd. Every public loss is one line into here.
 
-    values refused (options) -> torch owns it? -> shapes refused (problem; torch says why)
-    -> composite context? -> backend chosen (dispatch) -> autograd function
+values refused (options) -> torch owns it? -> shapes refused (problem; torch says why)
+-> composite context? -> backend chosen (dispatch) -> autograd function
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import _reduction as _Reduction
 
-from crossent import composite, dispatch, errors, handover, problem
+from crossent import composite, dispatch, errors, handover, internals, problem
 from crossent.autograd import LogSoftmaxCall, LossCall, RowLogSoftmax, RowLoss
 from crossent.backends.protocol import TargetOutOfRange
 from crossent.options import LossOptions, check
 from crossent.problem import FLOATING, Layout, LossTensors
-
-
-def reduction_name(reduction: Any) -> Any:
-    """torch's spelling; ``elementwise_mean`` is ``mean`` with torch's deprecation warning."""
-    if reduction == "elementwise_mean":
-        _Reduction.get_enum(reduction)
-        return "mean"
-    return reduction
 
 
 def loss(function: str, tensors: LossTensors, options: LossOptions, readouts: bool = False) -> tuple[Tensor, ...]:
@@ -67,7 +58,7 @@ def _row_loss(
         records=torch.is_grad_enabled(),
     )
     try:
-        answer = RowLoss.apply(call, *tensors)
+        answer = cast(Any, RowLoss.apply(call, *tensors))
     except TargetOutOfRange as found:
         raise handover.refuse_range(function, tensors, options, found.row, layout.unread) from None
     handover.notify(function, tensors.input, backend.name, reason)
@@ -95,21 +86,19 @@ def _refuse_backend(options: LossOptions, reason: str) -> None:
         raise errors.refuse("XEN041", came=options.backend, reason=reason)
 
 
-def log_softmax(
-    input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, options: LossOptions
-) -> Tensor:
+def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, options: LossOptions) -> Tensor:
     """log_softmax along ``dim``, with torch's refusals."""
     check(options)
     plain = scale is None and options.softcap is None
     reason = _not_ours(input, dim, dtype, scale)
     if reason is not None:
-        answer = handover.TORCH["log_softmax"](input, dim, dtype=dtype)
+        answer = internals.TORCH["log_softmax"](input, dim, dtype=dtype)
         if not plain or options.backend is not None:
             raise errors.refuse("XEN042", reason=reason, came="crossent options")
         handover.notify("log_softmax", input, "torch", reason)
         return answer
-    if input.dtype not in FLOATING:
-        input = input.to(dtype)  # torch converts first; every other floating input is read as it is
+    if input.dtype not in FLOATING or dtype == torch.float64:
+        input = input.to(dtype)  # torch converts first; a floating input that loses nothing is read as it is
     if input.dim() == 0:
         return log_softmax(input.reshape(1), 0, dtype, scale, options).reshape(())
     layout = Layout(tuple(input.shape), dim % input.dim(), 0)
@@ -126,7 +115,9 @@ def log_softmax(
         handover.notify("log_softmax", input, "composite", reason)
         return answer.to(result_dtype)
     backend, reason = dispatch.choose(options.backend, input.device, input.dtype)
-    answer = RowLogSoftmax.apply(LogSoftmaxCall(layout, options.softcap, backend, result_dtype), input, scale)
+    answer = cast(
+        Tensor, RowLogSoftmax.apply(LogSoftmaxCall(layout, options.softcap, backend, result_dtype), input, scale)
+    )
     handover.notify("log_softmax", input, backend.name, reason)
     return answer
 

@@ -11,150 +11,11 @@ Codes are never renumbered. XEN0xx are refusals; XEN1xx and up are the findings 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-
-class Refusal(NamedTuple):
-    """One way to be refused. The texts are formatted with the facts of the call."""
-
-    name: str
-    kind: type[Exception]  # raised by `refuse`; advice keeps torch's own type
-    wrong: str
-    expected: str
-    instead: str
-
-
-REFUSALS: dict[str, Refusal] = {
-    "XEN001": Refusal(
-        "input-dtype", NotImplementedError, "the input is {input_dtype}: logits must be floating point",
-        "float16, bfloat16, float32 or float64 logits", "input.float()",
-    ),
-    "XEN002": Refusal(
-        "input-shape", ValueError, "the input has no class dimension",
-        "(C), (N, C) or (N, C, d1, ..., dK)", "input.unsqueeze(0) for one sample of C logits",
-    ),
-    "XEN003": Refusal(
-        "one-hot-integer-target", RuntimeError, "the target has the input's shape and holds integers: one-hot labels?",
-        "class indices {index_shape} int64, or floating point probabilities {input_shape}",
-        "target.argmax({class_dim})   (or target.float(), which divides a weighted mean by N instead)",
-    ),
-    "XEN004": Refusal(
-        "float-index-target", RuntimeError, "the target has the shape of class indices but is {target_dtype}",
-        "class indices {index_shape} int64", "target.long()",
-    ),
-    "XEN005": Refusal(
-        "target-extra-axis", RuntimeError, "the target has an extra axis of size 1",
-        "class indices {index_shape}", "target.squeeze({extra_axis})",
-    ),
-    "XEN006": Refusal(
-        "class-dimension-last", RuntimeError, "the target fits logits whose classes are in the last dimension",
-        "classes in dimension {class_dim}: the index target of {input_shape} is {index_shape}",
-        "cross_entropy(input, target, class_dim=-1)   (or input.movedim(-1, 1))",
-    ),
-    "XEN007": Refusal(
-        "target-shape", RuntimeError, "the target's shape does not fit the input's",
-        "class indices {index_shape}, or probabilities {input_shape}", "a target of one of these shapes",
-    ),
-    "XEN008": Refusal(
-        "target-dtype", RuntimeError, "the target is {target_dtype}", "class indices of dtype int64", "target.long()",
-    ),
-    "XEN009": Refusal(
-        "target-out-of-range", IndexError, "{bad_count} of {target_count} targets are outside the classes: "
-        "they lie in [{target_min}, {target_max}]",
-        "0 <= target < {classes}, or ignore_index={ignore_index} for positions without a label",
-        "{out_of_range_advice}",
-    ),
-    "XEN010": Refusal(
-        "target-one-based", IndexError, "the targets lie in [{target_min}, {target_max}]: they look 1-based",
-        "0 <= target < {classes}", "target - 1",
-    ),
-    "XEN011": Refusal(
-        "weight-shape", RuntimeError, "the class weight has shape {weight_shape}",
-        "one weight per class: ({classes},)", "a weight of {classes} numbers (per-sample weights go to sample_weight=)",
-    ),
-    "XEN012": Refusal(
-        "weight-dtype", RuntimeError, "the class weight is {weight_dtype}, the input {input_dtype}",
-        "a weight of the input's dtype", "weight.to(input.dtype)",
-    ),
-    "XEN013": Refusal(
-        "argument-type", TypeError, "an argument has a type that torch does not take",
-        "tensors for input, target and weight; an int for ignore_index", "torch.as_tensor(...)",
-    ),
-    "XEN014": Refusal(
-        "reduction", ValueError, "reduction={reduction!r} is unknown", "'none', 'mean' or 'sum'", "reduction='mean'",
-    ),
-    "XEN015": Refusal(
-        "label-smoothing", RuntimeError, "label_smoothing={label_smoothing!r} is out of range",
-        "0 <= label_smoothing <= 1", "label_smoothing=0.1",
-    ),
-    "XEN016": Refusal(
-        "ignore-index-with-probabilities", RuntimeError, "ignore_index={ignore_index} with a probability target",
-        "no ignore_index: a row of probabilities has no label to compare",
-        "sample_weight=mask   (and denominator=mask.sum())",
-    ),
-    "XEN017": Refusal(
-        "swapped-arguments", NotImplementedError, "the input holds integers and the target floating point numbers: swapped?",
-        "cross_entropy(logits, target)", "cross_entropy({second}, {first})",
-    ),
-    "XEN018": Refusal(
-        "device", RuntimeError, "input, target and weight are on different devices",
-        "one device for all: {input_device}", "target.to(input.device), weight.to(input.device)",
-    ),
-    "XEN019": Refusal(
-        "weight-gradient", RuntimeError, "the class weight requires a gradient",
-        "a constant class weight (only probability targets differentiate it)",
-        "weight.detach(), or sample_weight=weight[target]",
-    ),
-    "XEN020": Refusal(
-        "target-type", TypeError, "{which} is not a tensor but {came_type}", "a torch.Tensor", "torch.as_tensor({which})",
-    ),
-    "XEN029": Refusal("other", RuntimeError, "torch refuses this call", "see the first line", "see the first line"),
-    "XEN030": Refusal(
-        "option-value", ValueError, "{option}={came!r} is not a value of this option", "{option}: {expected}",
-        "{option}=<{expected}>",
-    ),
-    "XEN031": Refusal(
-        "shift-needs-class-dim", ValueError,
-        "shift={came} without class_dim: in (N, C) logits it is unknown where a sequence ends",
-        "logits (B, T, V) with class_dim=-1, or (B, V, T) with class_dim=1",
-        "cross_entropy(logits, tokens, class_dim=-1, shift={came})",
-    ),
-    "XEN032": Refusal(
-        "denominator-needs-mean", ValueError, "denominator= replaces the sum of weights of a mean; reduction is {came!r}",
-        "reduction='mean' (the default)", "reduction='mean', or divide the result yourself",
-    ),
-    "XEN033": Refusal(
-        "denominator", ValueError, "the denominator is {came}",
-        "a number, or a tensor with one element that needs no gradient", "denominator.detach()",
-    ),
-    "XEN034": Refusal(
-        "option-shape", ValueError, "{option} is {came}", "{option} of shape {expected}, on the input's device",
-        "{option}.expand({expected}) or {option}.reshape({expected})",
-    ),
-    "XEN035": Refusal(
-        "shift-without-sequence", ValueError, "shift={came} needs a target with a sequence dimension; its shape is {shape}",
-        "an index target (..., T)", "shift=0",
-    ),
-    "XEN036": Refusal(
-        "class-dim", IndexError, "class_dim={came} is out of range for an input of {dimensions} dimensions",
-        "{expected}", "class_dim=-1 for logits with the classes last",
-    ),
-    "XEN040": Refusal(
-        "backend-unavailable", RuntimeError, "backend={came!r} cannot run here: {reason}",
-        "a backend that can: {available}", "backend=None, which chooses one that can",
-    ),
-    "XEN041": Refusal(
-        "backend-context", RuntimeError, "backend={came!r} was asked for by name and cannot run under {reason}",
-        "backend=None: only the composite of ordinary torch operations runs there", "backend=None",
-    ),
-    "XEN042": Refusal(
-        "reference-only", RuntimeError, "these arguments are served by torch alone ({reason}) and cannot be combined with {came}",
-        "no crossent option in such a call", "the call without {came}",
-    ),
-}
+from crossent.refusals import REFUSALS
 
 
 def refuse(code: str, **facts: object) -> Exception:
@@ -306,19 +167,27 @@ def _came(call: CallFacts) -> str:
 def _facts(call: CallFacts) -> dict[str, object]:
     input, target, weight = call.input, call.target, call.weight
     facts: dict[str, object] = {
-        "reduction": call.reduction, "label_smoothing": call.label_smoothing, "ignore_index": call.ignore_index,
-        "first": "input", "second": "target", "which": "input" if not isinstance(input, Tensor) else "target",
+        "reduction": call.reduction,
+        "label_smoothing": call.label_smoothing,
+        "ignore_index": call.ignore_index,
+        "first": "input",
+        "second": "target",
+        "which": "input" if not isinstance(input, Tensor) else "target",
     }
     facts["came_type"] = type(input if facts["which"] == "input" else target).__name__
     if not isinstance(input, Tensor) or not isinstance(target, Tensor):
         return facts
     facts.update(
-        input_dtype=_short(input.dtype), input_shape=tuple(input.shape), input_device=input.device,
-        target_dtype=_short(target.dtype), target_count=target.numel(),
+        input_dtype=_short(input.dtype),
+        input_shape=tuple(input.shape),
+        input_device=input.device,
+        target_dtype=_short(target.dtype),
+        target_count=target.numel(),
     )
     if input.dim():
         facts.update(
-            classes=classes(input, call.class_dim), class_dim=class_axis(input, call.class_dim),
+            classes=classes(input, call.class_dim),
+            class_dim=class_axis(input, call.class_dim),
             index_shape=index_shape(input, call.class_dim),
             extra_axis=extra_axis(target, index_shape(input, call.class_dim)),
         )

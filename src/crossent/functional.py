@@ -15,10 +15,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import _reduction as _Reduction
-from torch.nn.functional import _get_softmax_dim  # pyright: ignore[reportPrivateUsage]
 
-from crossent import call, scripted, small
+from crossent import call, internals, scripted, small
 from crossent.options import LossOptions
 from crossent.problem import LossTensors
 
@@ -134,9 +132,9 @@ def cross_entropy(
     ):  # fmt: skip
         return small.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     if size_average is not None or reduce is not None:
-        reduction = _Reduction.legacy_get_string(size_average, reduce)
+        reduction = internals.legacy_reduction(size_average, reduce)
     options = LossOptions(
-        reduction=call.reduction_name(reduction), ignore_index=ignore_index, label_smoothing=label_smoothing,
+        reduction=internals.deprecated_mean(reduction), ignore_index=ignore_index, label_smoothing=label_smoothing,
         softcap=softcap, z_loss=z_loss, out_dtype=out_dtype, if_all_ignored=if_all_ignored,
         class_dim=class_dim, shift=shift, backend=backend,
     )  # fmt: skip
@@ -193,9 +191,9 @@ def nll_loss(
     Source: torch/nn/functional.py and aten/src/ATen/native/LossNLL.cpp (semantics mirrored).
     """
     if size_average is not None or reduce is not None:
-        reduction = _Reduction.legacy_get_string(size_average, reduce)
+        reduction = internals.legacy_reduction(size_average, reduce)
     options = LossOptions(
-        reduction=call.reduction_name(reduction), ignore_index=ignore_index, out_dtype=out_dtype,
+        reduction=internals.deprecated_mean(reduction), ignore_index=ignore_index, out_dtype=out_dtype,
         if_all_ignored=if_all_ignored, class_dim=class_dim, shift=shift, backend=backend,
     )  # fmt: skip
     tensors = LossTensors(input, target, weight, sample_weight, denominator)
@@ -246,7 +244,7 @@ def log_softmax(
     Source: torch/nn/functional.py and aten/src/ATen/native/SoftMax.cpp (semantics mirrored).
     """
     if dim is None and isinstance(input, Tensor):
-        dim = _get_softmax_dim("log_softmax", input.dim(), _stacklevel)
+        dim = internals.softmax_dim("log_softmax", input.dim(), _stacklevel)
     return call.log_softmax(input, dim, dtype, logit_scale, LossOptions(softcap=softcap, backend=backend))
 
 
@@ -297,7 +295,7 @@ def cross_entropy_with_stats(
     Source: this project; ``tilt`` in ``stats.py`` is the formula.
     """
     options = LossOptions(
-        reduction=call.reduction_name(reduction), ignore_index=ignore_index, label_smoothing=label_smoothing,
+        reduction=internals.deprecated_mean(reduction), ignore_index=ignore_index, label_smoothing=label_smoothing,
         softcap=softcap, z_loss=z_loss, out_dtype=out_dtype, if_all_ignored=if_all_ignored,
         class_dim=class_dim, shift=shift, backend=backend,
     )  # fmt: skip

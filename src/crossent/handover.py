@@ -5,9 +5,6 @@
 every call that torch refuses, so that torch's own exception is raised (:func:`refer_to_torch`).
 *To the composite* go calls in a context where a kernel cannot run or would be wrong: functorch
 transforms, forward-mode AD, tracing, dispatch modes, fake tensors.
-
-``torch``'s functions are bound here once, at import, so that patching ``torch.nn.functional`` with
-crossent's cannot make them call themselves.
 """
 
 from __future__ import annotations
@@ -16,23 +13,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.overrides import (  # pyright: ignore[reportPrivateUsage]
-    _get_current_function_mode_stack,
-    has_torch_function_variadic,
-)
+from torch.overrides import has_torch_function_variadic
 
-from crossent import errors
+from crossent import errors, internals
+from crossent.internals import TORCH
 from crossent.options import LossOptions
 from crossent.problem import LossTensors
 
-TORCH: dict[str, Callable[..., Tensor]] = {
-    "cross_entropy": F.cross_entropy,
-    "nll_loss": F.nll_loss,
-    "log_softmax": F.log_softmax,
-}
 PLAIN_TYPES = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 REFUSED_BY_TORCH = (ValueError, RuntimeError, IndexError, TypeError, NotImplementedError)
 
@@ -83,45 +71,25 @@ def torch_owns(tensors: tuple[Any, ...]) -> str | None:
         if tensor.layout is not torch.strided or tensor.is_nested:
             return f"layout {tensor.layout}"
     if has_torch_function_variadic(*tensors):  # pyright: ignore[reportUnknownArgumentType]
-        return _function_mode()
+        return internals.function_mode()
     return None
 
 
 def _foreign(tensor: Tensor) -> str | None:
     """Subclasses with a say of their own; FakeTensor and functional tensors go to the composite."""
     kind = type(tensor)
-    overrides = kind.__torch_function__ is not torch._C._disabled_torch_function_impl  # type: ignore[attr-defined]
-    if overrides and kind.__torch_function__.__func__ is not Tensor.__torch_function__.__func__:  # type: ignore[attr-defined]
+    if internals.overrides_functions(kind):
         return f"{kind.__name__} overrides torch functions"
     if kind.__name__ == "DTensor":
         return "DTensor"
     return None
 
 
-def _function_mode() -> str | None:
-    for mode in _get_current_function_mode_stack():
-        if type(mode).__name__ != "DeviceContext":  # torch.set_default_device: says nothing about losses
-            return f"TorchFunctionMode {type(mode).__name__}"
-    return None
-
-
-def has_modes() -> bool:
-    """Whether any TorchFunctionMode is on."""
-    return torch._C._len_torch_function_stack() > 0
-
-
 def composite_context(tensors: tuple[Any, ...]) -> str | None:
     """Why a kernel cannot run in this context, or None."""
-    if torch.compiler.is_compiling():
-        return "torch.compile"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "torch.func transform"
-    if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
-        return "forward-mode AD"
-    if torch._C._get_tracing_state() is not None:
-        return "torch.jit.trace"
-    if torch._C._len_torch_dispatch_stack() > 0:
-        return "TorchDispatchMode"
+    reason = internals.context()
+    if reason is not None:
+        return reason
     for tensor in tensors:
         if isinstance(tensor, Tensor):
             if type(tensor) not in PLAIN_TYPES:

@@ -58,7 +58,9 @@ def check(options: LossOptions) -> None:
     _integer("class_dim", options.class_dim)
     _integer("shift", options.shift)
     if options.shift < 0:
-        raise errors.refuse("XEN030", option="shift", came=options.shift, expected="0 or a positive number of positions")
+        raise errors.refuse(
+            "XEN030", option="shift", came=options.shift, expected="0 or a positive number of positions"
+        )
     if options.shift and options.class_dim is None:
         raise errors.refuse("XEN031", came=options.shift)
 
@@ -66,8 +68,8 @@ def check(options: LossOptions) -> None:
 def _number(name: str, value: object, *, positive: bool) -> None:
     if value is None:
         return
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not fine or value < 0 or (positive and value == 0):
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
         expected = "a finite number " + ("> 0, or None for none" if positive else ">= 0")
         raise errors.refuse("XEN030", option=name, came=value, expected=expected)
 

@@ -85,9 +85,7 @@ class Layout:
             return narrow.reshape(-1, self.classes, 1)
         return narrow.reshape(row_shape[0], row_shape[1], self.classes).movedim(-1, 1)
 
-    def row_view(
-        self, tensor: Tensor, *, offset: int = 0, row_shape: tuple[int, int] | None = None
-    ) -> Tensor | None:
+    def row_view(self, tensor: Tensor, *, offset: int = 0, row_shape: tuple[int, int] | None = None) -> Tensor | None:
         """As :meth:`rows`, or None where only a copy would do (or where (outer, inner) must be ``row_shape``)."""
         narrow = self.narrow_input(tensor, offset=offset)
         outer, inner = narrow.shape[: self.class_dim], narrow.shape[self.class_dim + 1 :]
@@ -175,9 +173,7 @@ def _fits_probability(
         and options.ignore_index < 0
         and (
             weight is None
-            or (
-                weight.dtype in FLOATING and weight.device == input.device and tuple(weight.shape) == (layout.classes,)
-            )
+            or (weight.dtype in FLOATING and weight.device == input.device and tuple(weight.shape) == (layout.classes,))
         )
     )
 

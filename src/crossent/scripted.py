@@ -12,16 +12,12 @@ from typing import Any, Optional, TypeVar, Union
 
 import torch
 from torch import Tensor
-from torch.nn import _reduction as _Reduction
-
-# Bound at import: patching torch.nn.functional must not make these call themselves.
-from torch.nn.functional import (
-    _get_softmax_dim,  # pyright: ignore[reportPrivateUsage]
-)
-from torch.nn.functional import cross_entropy as torch_cross_entropy
-from torch.nn.functional import nll_loss as torch_nll_loss
 
 from crossent import composite
+from crossent.internals import TORCH, legacy_reduction, softmax_dim
+
+# TorchScript resolves plain names.
+torch_cross_entropy, torch_nll_loss = TORCH["cross_entropy"], TORCH["nll_loss"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -62,7 +58,7 @@ def cross_entropy(
 ) -> Tensor:
     """:func:`crossent.cross_entropy` in TorchScript."""
     if size_average is not None or reduce is not None:
-        reduction = _Reduction.legacy_get_string(size_average, reduce)
+        reduction = legacy_reduction(size_average, reduce)
     below, scale = _number(denominator), _number(logit_scale)
     mapped = sample_weight is not None or scale is not None or softcap is not None or z_loss != 0.0
     if not mapped and _is_torch(below, out_dtype, if_all_ignored, class_dim, shift):
@@ -91,7 +87,7 @@ def nll_loss(
 ) -> Tensor:
     """:func:`crossent.nll_loss` in TorchScript."""
     if size_average is not None or reduce is not None:
-        reduction = _Reduction.legacy_get_string(size_average, reduce)
+        reduction = legacy_reduction(size_average, reduce)
     below = _number(denominator)
     if sample_weight is None and _is_torch(below, out_dtype, if_all_ignored, class_dim, shift):
         return torch_nll_loss(input, target, weight, None, ignore_index, None, reduction)
@@ -111,13 +107,12 @@ def log_softmax(
     backend: Optional[str] = None,
 ) -> Tensor:
     """:func:`crossent.log_softmax` in TorchScript."""
-    if dim is None:
-        dim = _get_softmax_dim("log_softmax", input.dim(), _stacklevel)
+    axis = softmax_dim("log_softmax", input.dim(), _stacklevel) if dim is None else dim
     scale = _number(logit_scale)
     wide = input if dtype is None else input.to(dtype)
     if scale is None and softcap is None:
-        return wide.log_softmax(dim)
-    return composite.log_softmax(wide, dim, scale, 0.0 if softcap is None else softcap).to(wide.dtype)
+        return wide.log_softmax(axis)
+    return composite.log_softmax(wide, axis, scale, 0.0 if softcap is None else softcap).to(wide.dtype)
 
 
 def _number(value: Union[float, Tensor, None]) -> Optional[Tensor]:
@@ -132,9 +127,7 @@ def _number(value: Union[float, Tensor, None]) -> Optional[Tensor]:
 def _is_torch(
     denominator: Optional[Tensor], out_dtype: Optional[int], if_all_ignored: str, class_dim: Optional[int], shift: int
 ) -> bool:
-    return (
-        denominator is None and out_dtype is None and if_all_ignored == "nan" and class_dim is None and shift == 0
-    )
+    return denominator is None and out_dtype is None and if_all_ignored == "nan" and class_dim is None and shift == 0
 
 
 def _loss(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from crossent import errors, handover
+from crossent import errors, handover, internals
 
 # Elements of the logits below which torch's forward and backward are faster than the way through
 # crossent's autograd function (benchmarks/small.py; `crossent env` shows it).
@@ -21,7 +21,7 @@ LIMIT_ELEMENTS = 16384
 def fits(input: Tensor, target: Tensor, ignore_index: int) -> bool:
     """Whether torch serves this plain call as well as crossent would, and sooner."""
     return (
-        not torch.compiler.is_compiling()
+        not internals.is_compiling()
         and type(input) is Tensor
         and type(target) is Tensor
         and input.is_cpu
@@ -31,8 +31,8 @@ def fits(input: Tensor, target: Tensor, ignore_index: int) -> bool:
         and target.numel() > 0
         and type(ignore_index) is int
         and ignore_index < 0
-        and handover.composite_context(()) is None
-        and not handover.has_modes()
+        and internals.context() is None
+        and not internals.function_modes()
         and target.is_cpu
         and target.min().item() >= 0
     )
@@ -43,7 +43,7 @@ def cross_entropy(
 ) -> Tensor:
     """torch's own, with crossent's lines added to what it refuses."""
     try:
-        answer = handover.TORCH["cross_entropy"](
+        answer = internals.TORCH["cross_entropy"](
             input, target, weight, None, ignore_index, None, reduction, label_smoothing
         )
     except handover.REFUSED_BY_TORCH as exception:

@@ -94,9 +94,7 @@ def readout_coefficients(
     if entropy_upstream is None:
         return GradCoefficients(soft=logsumexp_upstream, hard=none)
     assert stats.tilt is not None, "statistics were taken without tilt"
-    return GradCoefficients(
-        soft=logsumexp_upstream + entropy_upstream * stats.tilt, hard=none, bend=-entropy_upstream
-    )
+    return GradCoefficients(soft=logsumexp_upstream + entropy_upstream * stats.tilt, hard=none, bend=-entropy_upstream)
 
 
 def merge(a: RowStats, b: RowStats) -> RowStats:

@@ -37,7 +37,11 @@ class RowLogSoftmax(torch.autograd.Function):
     def forward(ctx: Any, call: LogSoftmaxCall, input: Tensor, scale: Tensor | float | None) -> Tensor:
         rows = rows_of(input, scale, call.softcap, call.layout)
         result = call.backend.empty(tuple(input.shape), call.result_dtype, input.device)
-        _fill(call, rows, result, lambda out: call.backend.log_softmax(rows, out))
+
+        def fill(out: Tensor) -> None:
+            call.backend.log_softmax(rows, out)
+
+        _fill(call, rows, result, fill)
         ctx.crossent_call = call
         ctx.number = None if isinstance(scale, Tensor) else scale
         mapped = scale is not None or call.softcap is not None
@@ -46,8 +50,9 @@ class RowLogSoftmax(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Any:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
         call: LogSoftmaxCall = ctx.crossent_call
+        (upstream,) = grad_outputs
         log_probs, input, scale = ctx.saved_tensors
         scale = ctx.number if scale is None else scale
         if torch.is_grad_enabled():
@@ -56,18 +61,13 @@ class RowLogSoftmax(torch.autograd.Function):
         rows = rows_of(log_probs if input is None else input, scale, call.softcap, call.layout)
         d_input = torch.empty(call.layout.shape, dtype=ctx.input_dtype, device=upstream.device)
         wants_scale = isinstance(scale, Tensor) and ctx.needs_input_grad[2]
-        d_rows = _fill(
-            call,
-            rows,
-            d_input,
-            lambda out: call.backend.log_softmax_grad(
-                rows,
-                call.layout.rows(log_probs, row_shape=rows.row_shape),
-                call.layout.rows(upstream, row_shape=rows.row_shape),
-                out,
-                want_scale=wants_scale,
-            ),
-        )
+
+        def fill(out: Tensor) -> Tensor | None:
+            known = call.layout.rows(log_probs, row_shape=rows.row_shape)
+            given = call.layout.rows(upstream, row_shape=rows.row_shape)
+            return call.backend.log_softmax_grad(rows, known, given, out, want_scale=wants_scale)
+
+        d_rows = _fill(call, rows, d_input, fill)
         d_scale = None
         if wants_scale:
             d_scale = (call.layout.from_rows(d_rows) if scale.dim() else d_rows.sum()).to(scale.dtype)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -115,7 +115,9 @@ def _denominator(call: LossCall, tensors: LossTensors, problem: RowProblem, weig
             return below
     count = call.backend.count_rows(problem, weight)
     below = count.share if below is None else below
-    return torch.where(count.rows == 0, torch.ones_like(below), below) if call.options.if_all_ignored == "zero" else below
+    return (
+        torch.where(count.rows == 0, torch.ones_like(below), below) if call.options.if_all_ignored == "zero" else below
+    )
 
 
 def _fuses(ctx: Any, call: LossCall, problem: RowProblem) -> bool:
@@ -146,9 +148,7 @@ def _one_pass(
     return _filled(call, tensors.input, problem, fill)
 
 
-def _filled(
-    call: LossCall, input: Tensor, problem: RowProblem, fill: Callable[[Tensor], Any]
-) -> tuple[Any, Tensor]:
+def _filled(call: LossCall, input: Tensor, problem: RowProblem, fill: Callable[[Tensor], Any]) -> tuple[Any, Tensor]:
     """What ``fill`` returned, and a tensor like ``input`` whose rows it has filled."""
     full = call.backend.empty(tuple(input.shape), input.dtype, input.device)
     out = call.layout.row_view(full, row_shape=problem.row_shape)
@@ -288,9 +288,9 @@ def _composite_gradients(
         )
         wanted = [index for index, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         pairs = [(answer, g) for answer, g in zip(answers, upstream, strict=True) if g is not None]
-        gradients = torch.autograd.grad(
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
             [answer for answer, _ in pairs],
-            [tensors[index] for index in wanted],
+            [cast(Tensor, tensors[index]) for index in wanted],
             [g for _, g in pairs],
             create_graph=create_graph,
             allow_unused=True,

@@ -65,7 +65,8 @@ def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
     read = _read(problem)
     if read is None:
         return stats
-    return RowStats(*(None if number is None else torch.where(read, number, 0.0) for number in stats))
+    kept = (torch.where(read, number, 0.0) for number in stats if number is not None)
+    return RowStats(*kept)
 
 
 def row_read(problem: RowProblem) -> RowReading:
