@@ -46,7 +46,7 @@ class BoundName(NamedTuple):
 
 
 _lock = threading.RLock()
-_originals: dict[str, Function] = {}  # what was found under each name
+_originals: dict[str, Function] = {}  # what was found under each name that is crossent's, or covered by somebody
 _holders: list[Patch] = []  # who wants the patch: it is undone when the last one lets go
 
 
@@ -162,12 +162,13 @@ def _exchange() -> None:
 def _restore() -> None:
     ours = replacements()
     covered: list[str] = []
-    for name, original in _originals.items():
+    for name, original in list(_originals.items()):
         now = getattr(F, name)
-        if now is ours[name]:
-            setattr(F, name, original)
-        elif now is not original:
-            covered.append(_left_alone(name, now))
+        if now is not ours[name] and now is not original:
+            covered.append(_left_alone(name, now))  # the original is kept: that one may bring crossent's back
+            continue
+        setattr(F, name, original)
+        del _originals[name]
     _warn(covered)
 
 

@@ -157,13 +157,18 @@ def _send_along(joining: _Joining) -> None:
 def _count_unseen(family: Family) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook: it changes nothing in the modules that start processes."""
 
+    begun: list[list[str]] = []  # subprocess may announce a start and make it with posix_spawn, which announces it again
+
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in STARTING:
-            command = _command(event, arguments)
-            if is_unseen_python(command):
-                family.not_seen.append(shlex.join(command))
-            if event == "os.exec":  # this process becomes another program: its last moment as ours
-                family.before_exec()
+        if event not in STARTING:
+            return
+        command = _command(event, arguments)
+        again = event == "os.posix_spawn" and command in begun
+        begun[:] = [command] if event == "subprocess.Popen" else []
+        if is_unseen_python(command) and not again:
+            family.not_seen.append(shlex.join(command))
+        if event == "os.exec":  # this process becomes another program: its last moment as ours
+            family.before_exec()
 
     return hook
 
