@@ -11,9 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from crossent import composite, dispatch, errors, handover, internals, problem
-from crossent.autograd import LogSoftmaxCall, LossCall, RowLogSoftmax, RowLoss
-from crossent.backends.protocol import TargetOutOfRange
+from crossent import composite, dispatch, engine, errors, handover, internals, ops, problem
+from crossent.autograd import LogSoftmaxCall, RowLogSoftmax
 from crossent.options import LossOptions, check
 from crossent.problem import FLOATING, Layout, LossTensors
 
@@ -37,32 +36,13 @@ def loss(function: str, tensors: LossTensors, options: LossOptions, readouts: bo
     dtype = problem.result_dtype(tensors, options, probability=probability, casts=casts)
     reason = handover.composite_context(tensors)
     if reason is not None:
+        if internals.is_compiling() and not readouts and ops.fits(tensors.input.device.type, options.backend):
+            return (ops.loss(function, tensors, options, layout, dtype),)
         _refuse_backend(options, reason)
         answer = composite.evaluate(function, tensors, options, layout, dtype, readouts)
         handover.notify(function, tensors.input, "composite", reason)
         return answer
-    return _row_loss(function, tensors, options, layout, dtype, readouts)
-
-
-def _row_loss(
-    function: str, tensors: LossTensors, options: LossOptions, layout: Layout, dtype: torch.dtype, readouts: bool
-) -> tuple[Tensor, ...]:
-    backend, reason = dispatch.choose(options.backend, tensors.input.device, tensors.input.dtype)
-    call = LossCall(
-        function=function,
-        options=options,
-        layout=layout,
-        backend=backend,
-        result_dtype=dtype,
-        readouts=readouts,
-        records=torch.is_grad_enabled(),
-    )
-    try:
-        answer = cast(Any, RowLoss.apply(call, *tensors))
-    except TargetOutOfRange as found:
-        raise handover.refuse_range(function, tensors, options, found.row, layout.unread) from None
-    handover.notify(function, tensors.input, backend.name, reason)
-    return answer if readouts else (answer,)
+    return engine.row_loss(function, tensors, options, layout, dtype, readouts)
 
 
 def _torch_answers(

@@ -23,6 +23,10 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "log_softmax": F.log_softmax,
 }
 
+# Of torch 2.13 on; None before.
+torch_linear: Callable[..., Tensor] | None = getattr(F, "linear_cross_entropy", None)
+torch_linear_options: type | None = getattr(torch.nn, "LinearCrossEntropyOptions", None)
+
 softmax_dim: Callable[[str, int, int], int] = F._get_softmax_dim  # the dim that softmax takes when none is given
 legacy_reduction: Callable[..., str] = _reduction.legacy_get_string  # size_average and reduce, with torch's warning
 

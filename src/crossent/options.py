@@ -69,7 +69,7 @@ def _number(name: str, value: object, *, positive: bool) -> None:
     if value is None:
         return
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+    if not 0 <= number < math.inf or (positive and number == 0):
         expected = "a finite number " + ("> 0, or None for none" if positive else ">= 0")
         raise errors.refuse("XEN030", option=name, came=value, expected=expected)
 

@@ -215,7 +215,7 @@ def check_scale(scale: object, shape: tuple[int, ...], input: Tensor) -> None:
     if isinstance(scale, Tensor):
         if scale.dim():
             check_per_row("logit_scale", scale, shape, input)
-    elif isinstance(scale, bool) or not isinstance(scale, int | float) or not math.isfinite(scale):
+    elif isinstance(scale, bool) or not isinstance(scale, int | float) or not -math.inf < scale < math.inf:
         expected = f"a finite number, a 0-d tensor or a tensor of shape {shape}"
         raise errors.refuse("XEN030", option="logit_scale", came=scale, expected=expected)
 

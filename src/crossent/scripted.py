@@ -25,12 +25,13 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def compiles_as(twin: Callable[..., Any]) -> Callable[[_Function], _Function]:
     """Make ``torch.jit.script`` compile ``twin`` in place of the decorated function.
 
-    The two attributes are those of ``torch.jit.script_if_tracing``: ``torch.jit.script`` follows them.
+    The two attributes are those of ``torch.jit.script_if_tracing``. ``torch.jit.script`` follows them where they
+    are present, Dynamo where the second is true; False therefore keeps the twin out of ``torch.compile``.
     """
 
     def mark(function: _Function) -> _Function:
         function.__original_fn = twin  # type: ignore[attr-defined]
-        function.__script_if_tracing_wrapper = True  # type: ignore[attr-defined]
+        function.__script_if_tracing_wrapper = False  # type: ignore[attr-defined]
         return function
 
     return mark
