@@ -19,15 +19,21 @@ if TYPE_CHECKING:
         log_softmax,
         nll_loss,
     )
+    from crossent.linear.functional import linear_cross_entropy
+    from crossent.linear.modules import LinearCrossEntropyLoss
+    from crossent.linear.plan import LinearPlan
     from crossent.modules import CrossEntropyLoss, LogSoftmax, NLLLoss
 
 _HOME = {
     "CrossEntropyLoss": "crossent.modules",
     "CrossEntropyStats": "crossent.functional",
+    "LinearCrossEntropyLoss": "crossent.linear.modules",
+    "LinearPlan": "crossent.linear.plan",
     "LogSoftmax": "crossent.modules",
     "NLLLoss": "crossent.modules",
     "cross_entropy": "crossent.functional",
     "cross_entropy_with_stats": "crossent.functional",
+    "linear_cross_entropy": "crossent.linear.functional",
     "log_softmax": "crossent.functional",
     "nll_loss": "crossent.functional",
 }
@@ -35,11 +41,14 @@ _HOME = {
 __all__ = [
     "CrossEntropyLoss",
     "CrossEntropyStats",
+    "LinearCrossEntropyLoss",
+    "LinearPlan",
     "LogSoftmax",
     "NLLLoss",
     "__version__",
     "cross_entropy",
     "cross_entropy_with_stats",
+    "linear_cross_entropy",
     "log_softmax",
     "nll_loss",
 ]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from crossent import internals
 from crossent.refusals import REFUSALS
 
 
@@ -31,10 +32,19 @@ def _lines(code: str, came: str | None, facts: dict[str, object]) -> str:
     lines = [f"  crossent {code} ({refusal.name})"]
     if came is not None:
         lines[0] += ": " + refusal.wrong.format(**facts)
-        lines.append("  came:     " + came)
+        if came:
+            lines.append("  came:     " + came)
     lines.append("  expected: " + refusal.expected.format(**facts))
     lines.append("  write:    " + refusal.instead.format(**facts))
     return "\n".join(lines)
+
+
+def add_advice(exception: Exception, code: str, **facts: object) -> Exception:
+    """Add the lines of a known refusal to an exception that torch raised; same object, same type."""
+    if "crossent XEN" not in str(exception):
+        exception.args = (f"{exception}\n{_lines(code, '', facts)}",)
+        exception.crossent_code = code  # type: ignore[attr-defined]
+    return exception
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +126,10 @@ def _diagnose_rest(call: CallFacts, input: Tensor, target: Tensor) -> str:
             return "XEN019"
     if any(t.device != input.device for t in (target, weight) if isinstance(t, Tensor)):
         return "XEN018"
-    if not target.is_floating_point() and target.device.type != "meta":
-        low, high, bad = _range(call, input, target)
-        if bad:
-            return "XEN010" if low >= 1 and high == classes(input, call.class_dim) else "XEN009"
-    return "XEN029"
+    found = _range(call, input, target)
+    if found is None or not found[2]:
+        return "XEN029"
+    return "XEN010" if found[0] >= 1 and found[1] == classes(input, call.class_dim) else "XEN009"
 
 
 def classes(input: Tensor, class_dim: int | None) -> int:
@@ -191,17 +200,21 @@ def _facts(call: CallFacts) -> dict[str, object]:
             index_shape=index_shape(input, call.class_dim),
             extra_axis=extra_axis(target, index_shape(input, call.class_dim)),
         )
-        if not target.is_floating_point() and target.dtype != torch.bool and target.device.type != "meta":
-            low, high, bad = _range(call, input, target)
-            facts.update(target_min=low, target_max=high, bad_count=bad)
-            facts["out_of_range_advice"] = _range_advice(low, high, classes(input, call.class_dim))
+        found = _range(call, input, target)
+        if found is not None:
+            facts.update(zip(("target_min", "target_max", "bad_count"), found, strict=True))
+            facts["out_of_range_advice"] = _range_advice(*found[:2], classes(input, call.class_dim))
     if isinstance(weight, Tensor):
         facts.update(weight_shape=tuple(weight.shape), weight_dtype=_short(weight.dtype))
     return facts
 
 
-def _range(call: CallFacts, input: Tensor, target: Tensor) -> tuple[int, int, int]:
-    """Lowest and highest target that is not ignored, and how many are out of range."""
+def _range(call: CallFacts, input: Tensor, target: Tensor) -> tuple[int, int, int] | None:
+    """Lowest and highest label that is not ignored, and how many are out of range; None: they cannot be read."""
+    if type(target) is not Tensor or target.dtype not in (torch.int64, torch.uint8) or target.device.type == "meta":
+        return None
+    if not _is_integer(call.ignore_index) or internals.context() is not None:
+        return None
     counted = target.detach()[target.detach() != call.ignore_index]
     if counted.numel() == 0:
         return 0, 0, 0

@@ -1,0 +1,375 @@
+"""The autograd function of a linear head: save, restore, call.
+
+``keep``: the gradients are made in the forward pass, where the logits are, for an upstream gradient of 1
+on the loss. The first backward multiplies them by what came and hands them out. Everything else is made
+again from the hidden states and the weight: a second backward, a gradient that came to another output, per-position upstream
+gradients. With ``create_graph`` the gradient is that of the composite, in checkpointed chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossent import readouts, stats
+from crossent.backends.protocol import Backend
+from crossent.linear import composite, walks
+from crossent.linear.gemm import Gradients, Wants
+from crossent.linear.head import Head, LinearTensors, head_of
+from crossent.linear.plan import LinearPlan, Sizes, Steps, steps
+from crossent.linear.walks import Chunk, Passes
+from crossent.options import LossOptions
+from crossent.problem import Layout, share_of_rows
+from crossent.stats import RowStats
+
+COUNT = len(LinearTensors._fields)
+NOTHING = (None,) * COUNT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearCall:
+    """Everything about a call but its tensors. Kept on the autograd node as ``crossent_call``.
+
+    ``node.saved_tensors[0]`` are the hidden states as the caller passed them, ``[1]`` the weight, ``[2]`` the target.
+    """
+
+    options: LossOptions
+    layout: Layout  # of the logits that are never made
+    backend: Backend
+    plan: LinearPlan
+    budget: int | None
+    result_dtype: torch.dtype
+    dtype: torch.dtype  # of the products
+    readouts: bool = False
+    records: bool = True  # whether a backward can follow: grad mode was on
+    function: str = "linear_cross_entropy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One evaluation: a call with its rows, their weights and the denominator."""
+
+    call: LinearCall
+    tensors: LinearTensors
+    head: Head
+    weight: Tensor | None  # (n, D) sample weights, 0 where a row is not read
+    below: Tensor | None  # 0-d: what a mean divides by
+
+    def upstream(self, gradient: Tensor, weight: Tensor | None) -> Tensor:
+        """(n, D): the upstream gradient of every row, before or after its sample weight."""
+        head = self.head
+        gradient = gradient.to(head.problem.compute_dtype)
+        if self.call.options.reduction == "none":
+            rows = head.pick(self.call.layout, gradient)
+        else:
+            over = gradient if self.below is None else gradient / self.below
+            rows = over.expand(head.rows, head.inner)
+        return rows.contiguous() if weight is None else rows * weight
+
+
+class LinearLoss(torch.autograd.Function):
+    """``apply(call, *LinearTensors)`` -> loss, or (loss, *readouts.FIELDS)."""
+
+    @staticmethod
+    def forward(ctx: Any, call: LinearCall, *arguments: Any) -> Any:
+        with _without_autocast(arguments[0]):
+            known = _prepare(call, LinearTensors(*arguments))
+            wants = _wants(ctx)
+            plan = _steps(known, wants, records=call.records)
+            fields: list[tuple[Tensor, ...]] = []
+            rows, numbers, kept = _forward(known, wants, plan, fields)
+            loss = _reduce(known, rows)
+        ctx.crossent_call, ctx.steps, ctx.handed_out = call, plan, False
+        ctx.set_materialize_grads(False)
+        _save(ctx, known, rows if ctx.needs_input_grad[6] else None, numbers, kept)
+        if not call.readouts:
+            return loss
+        answers = _fields(known, fields)
+        ctx.mark_non_differentiable(*answers[-3:])
+        return loss, *answers
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> Any:
+        call: LinearCall = ctx.crossent_call
+        tensors, rows, below, numbers, kept = _restore(ctx)
+        if all(gradient is None for gradient in upstream):
+            return None, *NOTHING
+        if torch.is_grad_enabled() or ctx.needs_input_grad[5]:
+            return None, *_composite_gradients(ctx, call, tensors, upstream)
+        with _without_autocast(tensors.input):
+            if kept is not None and not ctx.handed_out and _only_loss(upstream):
+                ctx.handed_out = True
+                total = _scaled(kept, upstream[0])
+            else:
+                total = None
+            known = _prepare(call, tensors, below)
+            if total is None:
+                total = _again(ctx, known, numbers, upstream)
+            answers = _returned(known, total)
+            d_weight = None
+            if rows is not None and upstream[0] is not None:
+                d_weight = _sample_weight_gradient(known, rows, upstream[0])
+        return None, *answers[:4], None, d_weight, None, answers[4]
+
+
+# ---- both ways ---------------------------------------------------------------------------------
+
+
+def _prepare(call: LinearCall, tensors: LinearTensors, below: Tensor | None = None) -> Call:
+    head = head_of(tensors, call.options, call.layout, call.dtype)
+    weight = None
+    if tensors.sample_weight is not None:
+        weight = head.pick(call.layout, tensors.sample_weight.detach())
+        if head.problem.is_index:
+            weight = torch.where(head.problem.target == head.problem.skip, 0.0, weight)
+    if below is None and call.options.reduction == "mean":
+        below = _denominator(call, tensors, head, weight)
+    return Call(call=call, tensors=tensors, head=head, weight=weight, below=below)
+
+
+def _denominator(call: LinearCall, tensors: LinearTensors, head: Head, weight: Tensor | None) -> Tensor:
+    """What a mean divides by, as a 0-d tensor on the head's device."""
+    problem, given = head.problem, tensors.denominator
+    if given is not None:
+        below = torch.as_tensor(given, device=head.hidden.device).detach().to(problem.compute_dtype).reshape(())
+    else:
+        share = share_of_rows(problem)
+        below = (share if weight is None else share * weight).sum()
+    if call.options.if_all_ignored != "zero":
+        return below
+    nothing = (problem.target != problem.skip).sum() == 0 if problem.is_index else torch.tensor(head.rows == 0)
+    return torch.where(nothing.to(below.device), torch.ones_like(below), below)
+
+
+def _wants(ctx: Any) -> Wants:
+    needs = ctx.needs_input_grad[1:]
+    return Wants(hidden=needs[0], projection=needs[1], bias=needs[3], target=needs[2], scale=needs[7])
+
+
+def _steps(known: Call, wants: Wants, *, records: bool) -> Steps:
+    head, call = known.head, known.call
+    any_wanted = any(wants)
+    # float16: a gradient that is not yet multiplied by the gradient scaler's factor would underflow.
+    may_keep = records and any_wanted and call.options.reduction != "none" and head.dtype != torch.float16
+    sizes = Sizes(
+        rows=head.rows,
+        inner=head.inner,
+        classes=head.problem.classes,
+        features=head.hidden.shape[1],
+        dtype=head.dtype,
+        weight_dtype=known.tensors.linear_weight.dtype,
+        copies=int(head.gathers()) + int(head.gathers() and wants.hidden),
+        scratch=getattr(call.backend, "scratch_bytes_per_logit", 0),
+        wants_weight=wants.projection and records,
+        may_keep=may_keep,
+    )
+    return steps(call.plan, call.budget, sizes)
+
+
+def _without_autocast(tensor: Tensor) -> Any:
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+# ---- forward -----------------------------------------------------------------------------------
+
+
+def _forward(
+    known: Call, wants: Wants, plan: Steps, fields: list[tuple[Tensor, ...]]
+) -> tuple[Tensor, RowStats | None, Gradients | None]:
+    """(n, D) unweighted row losses, their statistics if the backward can use them, gradients if kept."""
+    call, head = known.call, known.head
+    if plan.keeps and not (call.readouts or wants.target or wants.scale):
+        one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
+        factor = one if known.below is None else one / known.below
+        rows, kept = walks.one_pass(head, call.backend, plan.rows, factor, known.weight, wants, plan.accumulate)
+        return rows, None, kept
+    parts: list[RowStats] = []
+
+    def look(chunk: Chunk, numbers: RowStats) -> None:
+        parts.append(numbers)
+        if call.readouts:
+            fields.append(readouts.fields(call.backend, chunk_layout(chunk), chunk.problem, numbers))
+
+    kept = None
+    if plan.keeps:
+        one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
+        passes = _loss_pass(known, known.upstream(one, known.weight))
+        kept = walks.gradients(
+            head, call.backend, plan.rows, passes, wants, plan.accumulate, tilt=call.readouts, look=look
+        )
+        numbers = walks.joined(head, parts, tilt=call.readouts)
+    else:
+        numbers = walks.statistics(head, call.backend, plan.rows, tilt=call.readouts, look=look)
+    return walks.row_losses(head, numbers), numbers, kept
+
+
+def chunk_layout(chunk: Chunk) -> Layout:
+    """(rows, V, D) as a layout of its own."""
+    return Layout(tuple(chunk.problem.logits.shape), 1, 0)
+
+
+def _loss_pass(known: Call, upstream: Tensor) -> Callable[[Chunk, RowStats], Passes]:
+    z_loss = known.head.problem.z_loss
+
+    def passes(chunk: Chunk, numbers: RowStats) -> Passes:
+        return [(chunk.problem, stats.loss_coefficients(numbers, z_loss, upstream[chunk.start : chunk.stop]))]
+
+    return passes
+
+
+def _reduce(known: Call, rows: Tensor) -> Tensor:
+    call = known.call
+    weighted = rows if known.weight is None else rows * known.weight
+    if call.options.reduction == "none":
+        return known.head.spread(call.layout, weighted).to(call.result_dtype)
+    total = weighted.sum()
+    return (total if known.below is None else total / known.below).to(call.result_dtype)
+
+
+def _fields(known: Call, parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """readouts.FIELDS of all rows in the index target's shape."""
+    head, layout = known.head, known.call.layout
+    fills = (0, 0, 0, 0, -1, False, -1)
+    if not parts:
+        compute = head.problem.compute_dtype
+        dtypes = (*(compute,) * 4, torch.int64, torch.bool, torch.int64)
+        none = tuple(torch.zeros((0, head.inner), dtype=dtype, device=head.hidden.device) for dtype in dtypes)
+        parts = [none]
+    columns = (torch.cat(column) for column in zip(*parts, strict=True))
+    return tuple(head.spread(layout, column, fill) for column, fill in zip(columns, fills, strict=True))
+
+
+def _save(ctx: Any, known: Call, rows: Tensor | None, numbers: RowStats | None, kept: Gradients | None) -> None:
+    tensors = known.tensors
+    ctx.numbers = tuple(None if isinstance(value, Tensor) else value for value in tensors)
+    ctx.save_for_backward(
+        *(value if isinstance(value, Tensor) else None for value in tensors),
+        rows,
+        known.below,
+        *(numbers or (None,) * len(RowStats._fields)),
+        *(kept or (None,) * len(Gradients._fields)),
+    )
+    ctx.keeps = kept is not None
+
+
+def _restore(ctx: Any) -> tuple[LinearTensors, Tensor | None, Tensor | None, RowStats | None, Gradients | None]:
+    saved = ctx.saved_tensors
+    given = (number if kept is None else kept for kept, number in zip(saved, ctx.numbers, strict=False))
+    rows, below, *rest = saved[COUNT:]
+    middle = len(RowStats._fields)
+    numbers = None if rest[0] is None else RowStats(*rest[:middle])
+    return LinearTensors(*given), rows, below, numbers, Gradients(*rest[middle:]) if ctx.keeps else None
+
+
+# ---- backward ----------------------------------------------------------------------------------
+
+
+def _only_loss(upstream: tuple[Tensor | None, ...]) -> bool:
+    return upstream[0] is not None and all(gradient is None for gradient in upstream[1:])
+
+
+def _scaled(kept: Gradients, upstream: Tensor | None) -> Gradients:
+    """The gradients made in the forward pass, times the upstream gradient."""
+    assert upstream is not None
+    # `.data` has a version counter of its own: whatever the receiver does to it, the saved tensors of this
+    # node stay readable for a second backward (which does not read these).
+    mine = Gradients(*(None if gradient is None else gradient.data for gradient in kept))
+    if upstream.device.type != "cpu" or upstream.item() != 1.0:
+        wide = upstream.to(torch.promote_types(upstream.dtype, torch.float32))
+        for gradient in mine:
+            if gradient is not None:
+                gradient.mul_(wide)
+    return mine
+
+
+def _again(ctx: Any, known: Call, numbers: RowStats | None, upstream: tuple[Tensor | None, ...]) -> Gradients:
+    """All gradients from the hidden states and the weight: the logits are made again."""
+    call, head, plan, wants = known.call, known.head, ctx.steps, _wants(ctx)
+    rows = None if upstream[0] is None else known.upstream(upstream[0], known.weight)
+    if rows is not None and _only_loss(upstream) and not (wants.target or wants.scale):
+        if not any(wants):
+            return Gradients()
+        one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
+        return walks.one_pass(head, call.backend, plan.rows, one, rows, wants, plan.accumulate)[1]
+    fields = [None if g is None else head.pick(call.layout, g) for g in upstream[1:5]]
+
+    def passes(chunk: Chunk, own: RowStats) -> Passes:
+        wanted: Passes = []
+        part = slice(chunk.start, chunk.stop)
+        if rows is not None:
+            wanted.append((chunk.problem, stats.loss_coefficients(own, head.problem.z_loss, rows[part])))
+        if call.readouts:
+            mine = tuple(None if g is None else g[part] for g in fields)
+            wanted += readouts.coefficients(chunk_layout(chunk), chunk.problem, own, mine)
+        return readouts.joined(wanted)
+
+    return walks.gradients(
+        head, call.backend, plan.rows, passes, wants, plan.accumulate, numbers=numbers, tilt=call.readouts
+    )
+
+
+def _returned(known: Call, total: Gradients) -> tuple[Tensor | None, ...]:
+    """d input, d linear_weight, d target, d linear_bias, d logit_scale in the caller's shapes and dtypes."""
+    tensors, head, layout = known.tensors, known.head, known.call.layout
+    d_hidden, d_projection, d_bias, d_target, d_scale = total
+    if d_hidden is not None:
+        d_hidden = d_hidden.view(tensors.input.shape)
+    if d_projection is not None:
+        d_projection = d_projection.view(tensors.linear_weight.shape).to(tensors.linear_weight.dtype)
+    if d_bias is not None and tensors.linear_bias is not None:
+        d_bias = d_bias.view(tensors.linear_bias.shape).to(tensors.linear_bias.dtype)
+    if d_target is not None:
+        d_target = layout.from_row_view(d_target, tensors.target.dtype, offset=layout.unread)
+    if d_scale is not None and isinstance(tensors.logit_scale, Tensor):
+        d_scale = head.spread(layout, d_scale) if tensors.logit_scale.dim() else d_scale.sum()
+        d_scale = d_scale.to(tensors.logit_scale.dtype)
+    return d_hidden, d_projection, d_target, d_bias, d_scale
+
+
+def _sample_weight_gradient(known: Call, rows: Tensor, upstream: Tensor) -> Tensor:
+    """g * (row_i - mean * share_i) / denominator; share_i only where the denominator is the sum of weights."""
+    tensors, problem = known.tensors, known.head.problem
+    assert tensors.sample_weight is not None and known.weight is not None
+    if known.below is not None and tensors.denominator is None:
+        mean = (rows * known.weight).sum() / known.below
+        rows = rows - mean * share_of_rows(problem)
+    d_weight = known.upstream(upstream, None) * rows
+    if problem.is_index:
+        d_weight = torch.where(problem.target == problem.skip, 0.0, d_weight)
+    return known.head.spread(known.call.layout, d_weight).to(tensors.sample_weight.dtype)
+
+
+def _composite_gradients(
+    ctx: Any, call: LinearCall, tensors: LinearTensors, upstream: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradients as differentiable functions of the inputs and of the upstream gradients."""
+    create_graph = torch.is_grad_enabled()
+    with (
+        torch.enable_grad(),
+        torch.autocast(tensors.input.device.type, dtype=call.dtype, enabled=_mixed(call, tensors)),
+    ):
+        answers = composite.evaluate(
+            tensors, call.options, call.layout, call.result_dtype, readouts=call.readouts, rows=ctx.steps.rows
+        )
+        wanted = [index for index, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
+        pairs = [(answer, g) for answer, g in zip(answers, upstream, strict=True) if g is not None]
+        gradients = torch.autograd.grad(
+            [answer for answer, _ in pairs],
+            [tensors[index] for index in wanted],
+            [g for _, g in pairs],
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    by_index = dict(zip(wanted, gradients, strict=True))
+    return tuple(by_index.get(index) for index in range(len(tensors)))
+
+
+def _mixed(call: LinearCall, tensors: LinearTensors) -> bool:
+    """Whether the call was made under autocast: its products are in another dtype than its tensors."""
+    return call.dtype not in (tensors.input.dtype, tensors.linear_weight.dtype) or (
+        tensors.input.dtype != tensors.linear_weight.dtype
+    )

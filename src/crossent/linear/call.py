@@ -1,0 +1,230 @@
+"""One straight pipe, as ``crossent.call`` has it for logits: values, torch's own calls, shapes, context, backend.
+
+What torch refuses is refused by torch: its ``linear_cross_entropy`` (2.13 on; before, ``F.linear`` and
+``cross_entropy``) gets the same arguments, and crossent's lines are added to what it raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossent import dispatch, errors, handover, internals, problem
+from crossent.backends.protocol import TargetOutOfRange
+from crossent.linear import composite
+from crossent.linear.autograd import LinearCall, LinearLoss
+from crossent.linear.head import LinearTensors, logits_shape
+from crossent.linear.plan import LinearPlan
+from crossent.options import LossOptions, check
+from crossent.problem import FLOATING, Layout
+
+NAME = "linear_cross_entropy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A call beside its tensors: what is computed, and how."""
+
+    options: LossOptions  # ignore_index as cross_entropy knows it
+    ignore_index: int | None  # as it was given
+    plan: Any
+    memory_budget: int | None
+    readouts: bool = False
+    sequences: bool = False  # shift= was given: the input may be (..., T, H)
+
+
+def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
+    """(loss,), or (loss, *readouts.FIELDS)."""
+    options = request.options
+    check(options)
+    plan, budget = plan_of(request.plan), _budget(request.memory_budget)
+    owner = _torch_owns(tensors)
+    dtype = None if owner is not None else products_dtype(tensors)
+    layout = None if dtype is None else _layout(tensors, request, dtype)
+    if dtype is None or layout is None:
+        return (_torch_answers(tensors, request, owner),)
+    logits = tensors.unmade(dtype)
+    scored = tensors.scored(logits)
+    problem.check_extras(scored, options, layout)
+    casts = _autocasts(tensors.input)
+    probability = problem.is_probability("cross_entropy", scored)
+    result_dtype = problem.result_dtype(scored, options, probability=probability, casts=casts)
+    reason = handover.composite_context(tensors)
+    if reason is not None:
+        if options.backend is not None:
+            raise errors.refuse("XEN041", came=options.backend, reason=reason)
+        answer = composite.evaluate(tensors, options, layout, result_dtype, readouts=request.readouts)
+        _notify(logits, "composite", reason)
+        return answer
+    backend, reason = dispatch.choose(options.backend, tensors.input.device, dtype)
+    call = LinearCall(
+        options=options, layout=layout, backend=backend, plan=plan, budget=budget, result_dtype=result_dtype,
+        dtype=dtype, readouts=request.readouts, records=torch.is_grad_enabled(),
+    )  # fmt: skip
+    try:
+        answer = LinearLoss.apply(call, *tensors)
+    except TargetOutOfRange as found:
+        raise handover.refuse_range("cross_entropy", scored, options, found.row, layout.unread) from None
+    _notify(logits, backend.name, reason)
+    return answer if request.readouts else (answer,)
+
+
+def _notify(logits: Tensor, by: str, reason: str | None) -> None:
+    handover.notify(NAME, logits, by, reason)
+
+
+def plan_of(options: Any) -> LinearPlan:
+    """A LinearPlan from ``options=``: None, a plan, or torch's own options object."""
+    if options is None:
+        return LinearPlan()
+    if isinstance(options, LinearPlan):
+        return options
+    theirs = internals.torch_linear_options
+    if theirs is None or not isinstance(options, theirs):
+        raise errors.refuse("XEN055", came=errors.describe(options))
+    return LinearPlan(rows=options.batch_chunk_size, accumulate=options.acc_dtype)
+
+
+def _budget(bytes: Any) -> int | None:
+    if bytes is not None and (not isinstance(bytes, int) or isinstance(bytes, bool) or bytes < 1):
+        raise errors.refuse("XEN030", option="memory_budget", came=bytes, expected="a positive number of bytes, an int")
+    return bytes
+
+
+def _autocasts(input: Tensor) -> bool:
+    kind = input.device.type
+    return kind in ("cpu", "cuda", "xpu", "mps", "hpu") and torch.is_autocast_enabled(kind)
+
+
+def _torch_owns(tensors: LinearTensors) -> str | None:
+    """Why torch's own function must see this call, or None."""
+    for tensor in tensors[:3]:
+        if not isinstance(tensor, Tensor):
+            return "an argument is not a tensor"
+    for tensor in tensors[3:5]:
+        if tensor is not None and not isinstance(tensor, Tensor):
+            return "an argument is not a tensor"
+    return handover.torch_owns(tensors)
+
+
+def products_dtype(tensors: LinearTensors) -> torch.dtype | None:
+    """The dtype that F.linear would multiply in here, or None where it would refuse."""
+    parts = [tensors.input, tensors.linear_weight]
+    if tensors.linear_bias is not None:
+        parts.append(tensors.linear_bias)
+    dtypes = [part.dtype for part in parts]
+    if any(dtype not in FLOATING for dtype in dtypes) or len({part.device for part in parts}) > 1:
+        return None
+    if _autocasts(tensors.input):
+        low = torch.get_autocast_dtype(tensors.input.device.type)
+        dtypes = [dtype if dtype == torch.float64 else low for dtype in dtypes]
+    return dtypes[0] if len(set(dtypes)) == 1 else None
+
+
+def _layout(tensors: LinearTensors, request: Request, dtype: torch.dtype) -> Layout | None:
+    """The layout of the logits of a call that torch would accept, or None: torch says what is wrong with it."""
+    input, weight, bias = tensors.input, tensors.linear_weight, tensors.linear_bias
+    most = input.dim() if request.sequences else 2
+    if not 1 <= input.dim() <= most or weight.dim() < 2 or input.shape[-1] != weight.shape[-1]:
+        return None
+    outputs = weight.shape[:-1]
+    if bias is not None and bias.shape != outputs:
+        return None
+    if len(outputs) > 1 and (input.dim() != 2 or request.options.shift):
+        return None
+    if tensors.target.shape == logits_shape(input, weight) and request.ignore_index is not None:
+        return None
+    scored = tensors.scored(tensors.unmade(dtype))
+    options = request.options
+    return problem.layout_of("cross_entropy", scored, options, casts=_autocasts(input))
+
+
+# ---- torch answers -----------------------------------------------------------------------------
+
+
+def _torch_answers(tensors: LinearTensors, request: Request, owner: str | None) -> Tensor:
+    """torch's own function refuses the call, or serves it where it means the same."""
+    input = tensors.input
+    if request.sequences and owner is None:
+        shape = tuple(input.shape)
+        raise errors.refuse(
+            "XEN056", came=request.options.shift, input_shape=shape, expected=shape[:-1],
+            target_shape=errors.describe(tensors.target),
+        )  # fmt: skip
+    try:
+        answer = torchs_own(tensors, request)
+    except handover.REFUSED_BY_TORCH as exception:
+        raise _advised(exception, tensors, request) from None
+    reason = owner or "arguments that crossent does not know"
+    beyond = next(
+        (name for name in ("sample_weight", "denominator", "logit_scale") if getattr(tensors, name) is not None), None
+    )
+    plain = request.options.is_torch and request.options.backend is None and not request.readouts
+    if beyond is not None or not plain:
+        raise errors.refuse("XEN042", reason=reason, came=f"{beyond}=" if beyond else "a crossent option")
+    handover.notify(NAME, input, "torch", reason)
+    return answer
+
+
+def torchs_own(tensors: LinearTensors, request: Request) -> Tensor:
+    """torch's own answer to the arguments that torch knows; before torch 2.13 that of F.linear and cross_entropy."""
+    options = request.options
+    if internals.torch_linear is not None:
+        return internals.torch_linear(
+            tensors.input, tensors.linear_weight, tensors.target, linear_bias=tensors.linear_bias,
+            weight=tensors.weight, reduction=options.reduction, ignore_index=request.ignore_index,
+            label_smoothing=options.label_smoothing,
+        )  # fmt: skip
+    if tensors.input.dim() > 2:
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {tensors.input.dim()}")
+    if tensors.linear_weight.dim() != 2 or (tensors.linear_bias is not None and tensors.linear_bias.dim() != 1):
+        raise RuntimeError("expected a head (C, H) with a bias (C)")
+    if request.ignore_index is not None and tensors.target.is_floating_point():
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    return internals.TORCH["cross_entropy"](
+        F.linear(tensors.input, tensors.linear_weight, tensors.linear_bias), tensors.target, tensors.weight,
+        ignore_index=options.ignore_index, reduction=options.reduction, label_smoothing=options.label_smoothing,
+    )  # fmt: skip
+
+
+def _advised(exception: Exception, tensors: LinearTensors, request: Request) -> Exception:
+    """torch's exception with crossent's lines."""
+    input, weight, target = tensors[:3]
+    if not all(isinstance(tensor, Tensor) for tensor in (input, weight, target)):
+        return errors.add_advice(
+            exception, "XEN020", which="every one of input, linear_weight and target", came_type=""
+        )
+    facts: dict[str, object] = {
+        "input_shape": tuple(input.shape), "weight_shape": tuple(weight.shape), "ignore_index": request.ignore_index,
+    }  # fmt: skip
+    if input.dim() > 2:
+        return errors.add_advice(exception, "XEN050", **facts)
+    if input.dim() < 1 or weight.dim() < 2 or _does_not_fit(tensors):
+        return errors.add_advice(exception, "XEN051", features=input.shape[-1] if input.dim() else 1, **facts)
+    dtype = products_dtype(tensors)
+    if dtype is None:
+        dtypes = ", ".join(
+            str(t.dtype).removeprefix("torch.") for t in (input, weight, tensors.linear_bias) if t is not None
+        )
+        return errors.add_advice(exception, "XEN052", dtypes=dtypes)
+    if target.shape == logits_shape(input, weight) and request.ignore_index is not None:
+        return errors.add_advice(exception, "XEN053", **facts)
+    options = request.options
+    call = errors.CallFacts(
+        function="cross_entropy", input=tensors.unmade(dtype), target=target, weight=tensors.weight,
+        ignore_index=options.ignore_index, reduction=options.reduction, label_smoothing=options.label_smoothing,
+    )  # fmt: skip
+    return errors.advise(exception, call)
+
+
+def _does_not_fit(tensors: LinearTensors) -> bool:
+    input, weight, bias = tensors.input, tensors.linear_weight, tensors.linear_bias
+    return (
+        input.shape[-1] != weight.shape[-1]
+        or (bias is not None and bias.shape != weight.shape[:-1])
+        or (weight.dim() > 2 and input.dim() == 1)
+    )

@@ -1,0 +1,133 @@
+"""The public functions of a linear head."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossent import internals
+from crossent.linear import call
+from crossent.linear.call import Request
+from crossent.linear.head import LinearTensors
+from crossent.options import LossOptions
+
+__all__ = ["linear_cross_entropy"]
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+    sample_weight: Tensor | None = None,
+    denominator: float | Tensor | None = None,
+    logit_scale: float | Tensor | None = None,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    out_dtype: torch.dtype | None = None,
+    if_all_ignored: str = "nan",
+    shift: int | None = None,
+    memory_budget: int | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    r"""Cross entropy of ``input @ linear_weight.T + linear_bias`` without making all of these logits.
+
+    For row i with hidden state h_i, ``z_i = softcap * tanh(logit_scale * (W h_i + b) / softcap)`` and the row
+    loss, the reductions and every option are those of :func:`crossent.cross_entropy`. The first nine
+    arguments, their defaults, errors and exception types are those of
+    ``torch.nn.functional.linear_cross_entropy`` (torch 2.13; on older torch the function is here all the same).
+
+    Args:
+        input: hidden states, ``(H)`` or ``(N, H)``; float16, bfloat16, float32 or float64. ``(..., T, H)`` only
+            together with ``shift``.
+        linear_weight: ``(C, H)``, or ``(C, d1, ..., dK, H)`` for K predictions per row; the input's dtype.
+        target: class indices, int64, ``()``, ``(N)`` or ``(N, d1, ..., dK)``; or probabilities of the logits'
+            shape, which may require a gradient.
+        linear_bias: ``(C)`` or ``(C, d1, ..., dK)``.
+        weight: one weight per class, ``(C)``.
+        reduction, label_smoothing: as in :func:`crossent.cross_entropy`.
+        ignore_index: None is -100 for class indices. Ignored rows cost nothing: on the CPU they are left out
+            of every matrix product, elsewhere their gradient is zero.
+        options: a :class:`crossent.LinearPlan`, or torch's ``LinearCrossEntropyOptions``, of which
+            ``batch_chunk_size`` and ``acc_dtype`` are honoured and the rest is accepted.
+        sample_weight, denominator, logit_scale, softcap, z_loss, out_dtype, if_all_ignored, backend: as in
+            :func:`crossent.cross_entropy`. Per-position weights and denominators given here, not multiplied
+            on afterwards, need no second pass over the logits.
+        shift: number of positions by which the target is ahead of the hidden states that predict it; makes
+            ``(..., T, H)`` inputs with ``(..., T)`` targets legal (0: already aligned). With ``shift=k`` the
+            hidden state at t - k predicts target t; the last k positions of each sequence are not read.
+        memory_budget: bytes that the call may allocate besides its inputs, its result and the returned
+            gradients. None: see Memory.
+
+    Returns:
+        0-d for mean, sum and unbatched input, else the shape of an index target. The input's dtype
+        (promoted with a probability target's; float32 under autocast; ``out_dtype`` if given).
+
+    Raises:
+        Exactly what torch raises, with lines that say what to write instead (XEN001 to XEN020, XEN050 to
+        XEN053); ValueError XEN030 to XEN036 for crossent's options, XEN054 for a budget below the least
+        possible, XEN056 for sequences that do not fit; TypeError XEN055 for unknown ``options``.
+
+    Numerics:
+        logits are rounded to the dtype of the product, as a plain head rounds them; from there arithmetic is
+        float32 (float64 for float64). A 16-bit weight's gradient is summed over chunks in float32 and
+        rounded once. Bit-identical from run to run; another chunk size changes the order of float32 sums
+        only. Double backward, jvp, vmap, ``torch.func`` and ``torch.compile`` run a composite of ordinary
+        operations: exact, at the memory of the logits, except that a double backward is chunked.
+
+    Memory:
+        ``rows * C * itemsize`` for the chunk (512 rows, fewer where they took more than 128 MiB, at least 256),
+        96 bytes per row, and for 16-bit weights ``4 * C * H`` for the gradient's float32 sum; the
+        gradients themselves are made in the forward pass and wait for the backward. See
+        ``crossent/linear/plan.py`` for the model that ``memory_budget`` is spent by.
+
+    Example:
+        >>> import torch, crossent
+        >>> hidden, head = torch.eye(3)[:2], torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        >>> crossent.linear_cross_entropy(hidden, head, torch.tensor([0, 1]))
+        tensor(0.2201)
+        >>> tokens = torch.tensor([[0, 1, 1]])  # (B, T); position t predicts token t + 1
+        >>> crossent.linear_cross_entropy(torch.eye(3)[None], head, tokens, shift=1)
+        tensor(1.2201)
+
+    Source: torch/nn/functional.py (semantics mirrored); chunking as in arXiv:2410.10989, section 3.2.
+    """
+    tensors = LinearTensors(
+        input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
+    )  # fmt: skip
+    request = _request(
+        options, memory_budget, shift, ignore_index,
+        reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
+        if_all_ignored=if_all_ignored, backend=backend,
+    )  # fmt: skip
+    return call.loss(tensors, request)[0]
+
+
+def _request(
+    plan: Any,
+    memory_budget: int | None,
+    shift: int | None,
+    ignore_index: int | None,
+    *,
+    readouts: bool = False,
+    **values: Any,
+) -> Request:
+    values["reduction"] = internals.deprecated_mean(values["reduction"])
+    options = LossOptions(
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        class_dim=None if shift is None else -1,
+        shift=0 if shift is None else shift,
+        **values,
+    )
+    return Request(
+        options=options, ignore_index=ignore_index, plan=plan, memory_budget=memory_budget, readouts=readouts,
+        sequences=shift is not None,
+    )  # fmt: skip

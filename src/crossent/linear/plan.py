@@ -1,0 +1,195 @@
+"""How a linear cross entropy is computed: rows per chunk, gradients kept or recomputed, accumulation.
+
+The cost model. Let n be the rows that are read, P = V * d1 * ... * dK the outputs of the head, H its
+inputs, b the bytes of an element, c the rows of a chunk and S the classes of a slab::
+
+    multiplications   keep: 3 n P H     recompute, slabs: 4 n P H     no gradient: n P H
+    memory traffic    per chunk the weight is read twice and its gradient read and written once:
+                      the smaller c, the more of it; from DEFAULT_ROWS rows on it is hidden by the products
+    bytes             c * (P * b + P * scratch(backend) + 2 H * b)             the chunk
+                      + P * H * 4 + TEMPORARY_BYTES  where a 16-bit gradient is accumulated in float32
+                      + P * H * b                    where autocast converts the weight
+                      + n * ROW_BYTES                numbers per row
+
+A budget is spent on rows first, up to DEFAULT_ROWS. Where it does not hold the accumulator of a 16-bit
+gradient, slabs of classes are walked with recomputation: the gradient of a slab of the weight is
+finished by one product over all rows, so it needs no accumulator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from crossent import errors
+
+# Measured on two cores (benchmarks/linear.py): from this many rows on the three products of a chunk run at the
+# speed of the whole ones, and below LEAST_ROWS they need a quarter more.
+DEFAULT_ROWS = 512
+LEAST_ROWS = 256
+WORKSPACE_BYTES = 128 << 20  # what a chunk of more than LEAST_ROWS rows may take
+TEMPORARY_BYTES = 8 << 20  # a slab of one chunk's 16-bit weight gradient on its way into the float32 accumulator
+ROW_BYTES = 96  # targets, statistics, weights, indices and losses of one row, in float32 and int64
+
+KEEP, RECOMPUTE = "keep", "recompute"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearPlan:
+    """How to compute a linear cross entropy; None leaves a choice to the library.
+
+    Args:
+        rows: rows of logits in one chunk, at least 1.
+        gradients: ``"keep"`` makes the gradients in the forward pass (3 matrix products; exact wherever the
+            upstream gradient is one number, else they are made again); ``"recompute"`` makes the logits
+            again in the backward pass (4 products).
+        accumulate: dtype in which the weight's gradient is summed over chunks: float32, float64 or the
+            weight's own. Default float32 (float64 for float64), rounded once at the end.
+        classes: classes in one slab of the weight's gradient; None: all of them. Fewer need no
+            accumulator of the weight's size and 4 products.
+
+    Example:
+        >>> import crossent
+        >>> crossent.LinearPlan(rows=256, gradients="recompute")
+        LinearPlan(rows=256, gradients='recompute', accumulate=None, classes=None)
+    """
+
+    rows: int | None = None
+    gradients: str | None = None
+    accumulate: torch.dtype | None = None
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "classes"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise errors.refuse("XEN030", option=f"LinearPlan.{name}", came=value, expected="a positive int")
+        if self.gradients not in (None, KEEP, RECOMPUTE):
+            expected = "'keep' | 'recompute'"
+            raise errors.refuse("XEN030", option="LinearPlan.gradients", came=self.gradients, expected=expected)
+        if self.accumulate is not None and self.accumulate not in ACCUMULATE:
+            expected = "a floating point dtype"
+            raise errors.refuse("XEN030", option="LinearPlan.accumulate", came=self.accumulate, expected=expected)
+
+
+ACCUMULATE = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """A plan with every choice made."""
+
+    rows: int
+    keeps: bool
+    accumulate: torch.dtype
+    classes: int  # of a slab; all of them: no slabs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What the cost model asks of a call."""
+
+    rows: int  # that are read
+    inner: int  # D = d1 * ... * dK, 1 for most heads
+    classes: int  # V
+    features: int  # H
+    dtype: torch.dtype  # of the products
+    weight_dtype: torch.dtype  # of the caller's weight and so of its gradient
+    copies: int  # how many (rows, H) buffers a chunk needs beside the logits: rows gathered, gradient scattered
+    scratch: int  # bytes per logit that the backend allocates on top
+    wants_weight: bool  # a gradient of the weight is asked for
+    may_keep: bool  # gradients made in the forward pass would be the right ones
+
+    @property
+    def outputs(self) -> int:
+        """P = V * D."""
+        return self.classes * self.inner
+
+    def accumulator(self, accumulate: torch.dtype) -> int:
+        """Bytes of the sums of the weight's gradient that are not the returned gradient itself."""
+        bytes = 0
+        if self.wants_weight and accumulate != self.weight_dtype:
+            bytes += self.outputs * self.features * accumulate.itemsize
+        if self.wants_weight and accumulate != self.dtype:
+            bytes += min(TEMPORARY_BYTES, self.outputs * self.features * self.dtype.itemsize)
+        return bytes
+
+    @property
+    def converted(self) -> int:
+        """Bytes of the weight in the dtype of the products, where that is not its own."""
+        return self.outputs * self.features * self.dtype.itemsize if self.dtype != self.weight_dtype else 0
+
+    @property
+    def numbers(self) -> int:
+        """Bytes of what is kept per row."""
+        return self.rows * self.inner * ROW_BYTES
+
+    def chunk(self, rows: int, classes: int) -> int:
+        """Bytes of a chunk of ``rows`` rows by ``classes`` classes."""
+        logits = classes * self.inner * (self.dtype.itemsize + self.scratch)
+        return rows * (logits + self.copies * self.features * self.dtype.itemsize)
+
+
+def steps(plan: LinearPlan, budget: int | None, sizes: Sizes) -> Steps:
+    """Every choice that ``plan`` leaves open, so that the call's own memory stays within ``budget`` bytes."""
+    accumulate = plan.accumulate or (torch.float64 if sizes.dtype == torch.float64 else torch.float32)
+    keeps = sizes.may_keep and plan.gradients != RECOMPUTE
+    classes = min(plan.classes or sizes.classes, max(1, sizes.classes))
+    rows = plan.rows or default_rows(sizes)
+    known = Steps(rows=max(1, min(rows, sizes.rows)), keeps=keeps, accumulate=accumulate, classes=max(1, classes))
+    if known.classes < sizes.classes:
+        known = replace(known, keeps=False)
+    return known if budget is None else within(known, budget, plan, sizes)
+
+
+def default_rows(sizes: Sizes) -> int:
+    """DEFAULT_ROWS where WORKSPACE_BYTES hold them, else fewer, but not below LEAST_ROWS; equal chunks."""
+    row = max(1, sizes.outputs * sizes.dtype.itemsize)
+    most = min(DEFAULT_ROWS, max(LEAST_ROWS, WORKSPACE_BYTES // row))
+    return even(sizes.rows, most)
+
+
+def even(rows: int, most: int) -> int:
+    """The rows of a chunk if ``rows`` are split into as few equal chunks of at most ``most`` as there can be."""
+    chunks = max(1, -(-rows // most))
+    return max(1, -(-rows // chunks))
+
+
+def within(known: Steps, budget: int, plan: LinearPlan, sizes: Sizes) -> Steps:
+    """The same steps with fewer rows, or slabs of classes, until they fit."""
+    if known.classes >= sizes.classes:
+        fixed = sizes.numbers + sizes.converted + sizes.accumulator(known.accumulate)
+        rows = _most_rows(budget - fixed, sizes, sizes.classes)
+        if rows >= (plan.rows or 1):
+            return replace(known, rows=min(known.rows, plan.rows or even(sizes.rows, min(rows, known.rows))))
+    return _slabs(known, budget, plan, sizes)
+
+
+def _most_rows(bytes: int, sizes: Sizes, classes: int) -> int:
+    return bytes // max(1, sizes.chunk(1, classes))
+
+
+def _slabs(known: Steps, budget: int, plan: LinearPlan, sizes: Sizes) -> Steps:
+    """Tiles of rows by classes without any accumulator of the weight's size."""
+    least = least_bytes(sizes)
+    if budget < least:
+        raise errors.refuse("XEN054", came=budget, expected=least)
+    free = budget - sizes.numbers - sizes.converted
+    classes = plan.classes or sizes.classes
+    while classes > 1 and tile_bytes(sizes, 1, classes) > free:
+        classes = -(-classes // 2)
+    rows = max(1, min(sizes.rows, plan.rows or sizes.rows))
+    while rows > 1 and tile_bytes(sizes, rows, classes) > free:
+        rows = -(-rows // 2)
+    return replace(known, rows=rows, classes=classes, keeps=False)
+
+
+def tile_bytes(sizes: Sizes, rows: int, classes: int) -> int:
+    """Bytes of a tile: its logits, and float32 sums of both gradients where 16-bit ones span several tiles."""
+    return sizes.chunk(rows, classes) + (rows + classes * sizes.inner) * sizes.features * 8
+
+
+def least_bytes(sizes: Sizes) -> int:
+    """The least budget any plan keeps: one row by one class."""
+    return sizes.numbers + sizes.converted + tile_bytes(sizes, 1, 1)

@@ -1,0 +1,160 @@
+"""The loops over chunks of rows: the loss alone, and the loss with its gradients.
+
+One workspace holds the logits of a chunk and then, in place, their gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossent import stats
+from crossent.backends.protocol import Backend, RowGradWant, RowProblem
+from crossent.linear import gemm
+from crossent.linear.gemm import Gradients, Wants
+from crossent.linear.head import Head
+from crossent.stats import GradCoefficients, RowStats
+
+
+class Chunk(NamedTuple):
+    """Rows start to stop of a head with their logits made."""
+
+    start: int
+    stop: int
+    hidden: Tensor  # (stop - start, H)
+    logits: Tensor  # (stop - start, V * D), overwritten by their gradient
+    problem: RowProblem  # its logits are a view of ``logits``
+
+
+# The passes of one gradient: targets to score against, with the coefficients of each (stats.py).
+Passes = list[tuple[RowProblem, GradCoefficients]]
+
+
+def chunks(head: Head, rows: int) -> Iterator[Chunk]:
+    """Every chunk in order, all in one workspace."""
+    outputs = head.projection.shape[0]
+    workspace = torch.empty(min(rows, head.rows), outputs, dtype=head.dtype, device=head.projection.device)
+    for start in range(0, head.rows, rows):
+        stop = min(start + rows, head.rows)
+        hidden = head.hidden_rows(start, stop)
+        logits = gemm.make_logits(head, hidden, workspace[: stop - start])
+        yield Chunk(start, stop, hidden, logits, head.part(logits, start, stop))
+
+
+def statistics(
+    head: Head, backend: Backend, rows: int, *, tilt: bool, look: Callable[[Chunk, RowStats], None]
+) -> RowStats:
+    """The statistics of all rows; ``look`` sees every chunk while its logits are there."""
+    parts: list[RowStats] = []
+    for chunk in chunks(head, rows):
+        numbers = backend.row_stats(chunk.problem, tilt=tilt)
+        look(chunk, numbers)
+        parts.append(numbers)
+    return joined(head, parts, tilt=tilt)
+
+
+def joined(head: Head, parts: list[RowStats], *, tilt: bool) -> RowStats:
+    """The statistics of consecutive chunks as those of all rows, (n, D)."""
+    if not parts:
+        none = torch.zeros((0, head.inner), dtype=head.problem.compute_dtype, device=head.hidden.device)
+        return RowStats(none, none, none, none, none if tilt else None)
+    columns = zip(*parts, strict=True)
+    return RowStats(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+
+
+def one_pass(
+    head: Head,
+    backend: Backend,
+    rows: int,
+    factor: Tensor,
+    row_factor: Tensor | None,
+    wants: Wants,
+    accumulate: torch.dtype,
+) -> tuple[Tensor, Gradients]:
+    """Row losses, and the gradients of ``sum_i factor * row_factor_i * row_i``, three products."""
+    total = gemm.empty_gradients(head, wants, accumulate)
+    losses: list[Tensor] = []
+    for chunk in chunks(head, rows):
+        own = None if row_factor is None else row_factor[chunk.start : chunk.stop]
+        losses.append(backend.row_loss_and_grad(chunk.problem, factor, own, chunk.problem.logits))
+        consume(head, total, chunk, chunk.logits)
+    if not losses:
+        losses.append(torch.zeros((0, head.inner), dtype=head.problem.compute_dtype, device=head.hidden.device))
+        _zero(total)
+    return torch.cat(losses), total
+
+
+def consume(head: Head, total: Gradients, chunk: Chunk, d_logits: Tensor) -> None:
+    """The two products of a chunk's gradient, and its sum for the bias."""
+    if total.hidden is not None:
+        gemm.add_hidden(head, total.hidden, d_logits, chunk.start, chunk.stop)
+    if total.projection is not None:
+        gemm.add_projection(total.projection, d_logits, chunk.hidden, first=chunk.start == 0)
+    if total.bias is not None:
+        gemm.add_bias(total.bias, d_logits)
+
+
+def gradients(
+    head: Head,
+    backend: Backend,
+    rows: int,
+    passes: Callable[[Chunk, RowStats], Passes],
+    wants: Wants,
+    accumulate: torch.dtype,
+    *,
+    numbers: RowStats | None = None,
+    tilt: bool = False,
+    look: Callable[[Chunk, RowStats], None] | None = None,
+) -> Gradients:
+    """The gradients that ``passes`` asks for, chunk by chunk, from statistics that are known or taken anew."""
+    total = gemm.empty_gradients(head, wants, accumulate)
+    want = RowGradWant(scale=wants.scale, target=wants.target)
+    for chunk in chunks(head, rows):
+        if numbers is None:
+            own = backend.row_stats(chunk.problem, tilt=tilt)
+        else:
+            own = RowStats(*(None if number is None else number[chunk.start : chunk.stop] for number in numbers))  # type: ignore[arg-type]
+        if look is not None:
+            look(chunk, own)
+        d_logits = _add_up(backend, chunk, own, passes(chunk, own), want, total)
+        if wants.products:
+            consume(head, total, chunk, d_logits)
+    if not head.rows:
+        _zero(total)
+    return total
+
+
+def _add_up(
+    backend: Backend, chunk: Chunk, numbers: RowStats, passes: Passes, want: RowGradWant, total: Gradients
+) -> Tensor:
+    """The gradient of the chunk's logits: in place for one pass; beside them, in float32, for several."""
+    alone = len(passes) == 1 and getattr(backend, "row_grad_in_place", False)
+    d_logits = chunk.logits if alone else torch.zeros_like(chunk.logits, dtype=chunk.problem.compute_dtype)
+    rows = slice(chunk.start, chunk.stop)
+    for index, (problem, coefficients) in enumerate(passes):
+        out = problem.logits if alone else torch.empty_like(problem.logits)
+        grads = backend.row_grad(problem, numbers, coefficients, out, want=want)
+        if not alone:
+            d_logits += out.view_as(d_logits)
+        for whole, part in ((total.scale, grads.scale), (total.target, grads.target)):
+            if whole is not None and part is not None:
+                whole[rows] = part if index == 0 else whole[rows] + part
+    return d_logits.to(chunk.logits.dtype)
+
+
+def _zero(total: Gradients) -> None:
+    """No row was read: no gradient."""
+    for gradient in total:
+        if gradient is not None:
+            gradient.zero_()
+
+
+def row_losses(head: Head, numbers: RowStats) -> Tensor:
+    """(n, D): what each row costs before its sample weight."""
+    rows = stats.row_loss(numbers, head.problem.z_loss)
+    if head.problem.is_index:  # K-dimensional heads read a row when any of its targets counts
+        rows = torch.where(head.problem.target == head.problem.skip, 0.0, rows)
+    return rows
