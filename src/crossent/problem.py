@@ -173,9 +173,14 @@ def _fits_probability(
         and options.ignore_index < 0
         and (
             weight is None
-            or (weight.dtype in FLOATING and weight.device == input.device and tuple(weight.shape) == (layout.classes,))
+            or (_is_real(weight) and weight.device == input.device and tuple(weight.shape) == (layout.classes,))
         )
     )
+
+
+def _is_real(weight: Tensor) -> bool:
+    """Numbers that promote with floating ones; torch takes class weights of any such dtype with probabilities."""
+    return weight.dtype in FLOATING or not (weight.is_floating_point() or weight.is_complex())
 
 
 def _fits_index(
@@ -271,7 +276,7 @@ def row_problem(tensors: LossTensors, options: LossOptions, layout: Layout, *, f
         softcap=scaled.softcap,
         target=target,
         skip=None if probability else options.ignore_index,
-        class_weight=None if weight is None else weight.reshape(-1).to(compute).contiguous(),
+        class_weight=None if weight is None or not layout.classes else weight.reshape(-1).to(compute).contiguous(),
         on=1.0 - smoothing,
         off=smoothing / layout.classes if layout.classes else 0.0,
         z_loss=float(options.z_loss),

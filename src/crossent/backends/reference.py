@@ -53,7 +53,7 @@ def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
     """max, log_sum, dot, mass (and tilt) of each row; zeros where a row is not read."""
     z = _z(problem)
     if problem.normalised:
-        top = torch.zeros_like(z[:, 0])
+        top = z.new_zeros(problem.row_shape)
         log_sum = top
     else:
         top = z.amax(1) if problem.classes else torch.zeros_like(z.sum(1))
@@ -97,7 +97,7 @@ def row_grad(
     if coefficients.bend is not None:
         factor = factor + coefficients.bend[:, None] * torch.where(log_probs == -torch.inf, 0.0, shifted)
     soft = torch.zeros_like(z) if problem.normalised else log_probs.exp() * factor
-    dz = soft - coefficients.hard[:, None] * _q(problem, z)
+    dz = soft - _hard_part(problem, z, coefficients.hard)
     d_logits, d_scale = _through_map(problem, z, dz)
     read = _read(problem)
     if read is not None:
@@ -200,6 +200,15 @@ def _q(problem: RowProblem, z: Tensor) -> Tensor:
     target = _safe_target(problem)[:, None]
     own = torch.full_like(target, problem.on, dtype=z.dtype) if weight is None else problem.on * weight[target]
     return q.scatter_add(1, target, own) if problem.classes else q
+
+
+def _hard_part(problem: RowProblem, z: Tensor, hard: Tensor) -> Tensor:
+    """hard * q; without smoothing only the target's class has a say, also where hard is NaN (a mean over no weight)."""
+    part = hard[:, None] * _q(problem, z)
+    if not problem.is_index or problem.off:
+        return part
+    class_of = torch.arange(problem.classes, device=z.device)[:, None]
+    return torch.where(class_of == _safe_target(problem)[:, None], part, 0.0)
 
 
 def _dot_and_mass(problem: RowProblem, shifted: Tensor) -> tuple[Tensor, Tensor]:
