@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from crossent import composite, dispatch, engine, errors, handover, internals, ops, problem
+from crossent import composite, dispatch, engine, errors, handover, internals, ops, problem, small
 from crossent.autograd import LogSoftmaxCall, RowLogSoftmax
 from crossent.options import LossOptions, check
 from crossent.problem import FLOATING, Layout, LossTensors
@@ -71,6 +71,8 @@ def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, 
     check(options)
     plain = scale is None and options.softcap is None
     reason = _not_ours(input, dim, dtype, scale)
+    if reason is None and plain and options.backend is None and dtype is None and small.fits_logits(input):
+        reason = small.REASON
     if reason is not None:
         answer = internals.TORCH["log_softmax"](input, dim, dtype=dtype)
         if not plain or options.backend is not None:

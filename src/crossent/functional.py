@@ -60,6 +60,7 @@ def cross_entropy(
     if_all_ignored: str = "nan",
     class_dim: int | None = None,
     shift: int = 0,
+    inplace: bool = False,
     backend: str | None = None,
 ) -> Tensor:
     r"""Cross entropy of logits against class indices or class probabilities: torch's, and more.
@@ -96,6 +97,10 @@ def cross_entropy(
             ``(B, T)`` targets as they are, without a copy.
         shift: with ``class_dim``: target ``t`` is predicted by the logits at ``t - shift``. Results and
             per-row arguments stay aligned with the target; its first ``shift`` entries count as ignored.
+        inplace: permission to write the gradient over the logits, which saves a tensor of their size. The
+            logits are then spent: torch raises where another node had saved them, and a second backward
+            or ``create_graph`` raises. Taken in the forward pass of mean and sum where only the input needs a
+            gradient (not for float16, whose gradient would underflow); elsewhere it changes nothing.
         backend: ``"reference"``, ``"cpu"`` or ``"gpu"`` runs that one or raises; None chooses.
 
     Returns:
@@ -128,15 +133,15 @@ def cross_entropy(
     if (
         backend is None and class_dim is None and sample_weight is None and denominator is None and logit_scale is None
         and softcap is None and not z_loss and out_dtype is None and if_all_ignored == "nan" and not shift
-        and size_average is None and reduce is None and small.fits(input, target, ignore_index)
+        and not inplace and size_average is None and reduce is None and small.fits(input, target, ignore_index)
     ):  # fmt: skip
-        return small.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+        return small.loss("cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing)
     if size_average is not None or reduce is not None:
         reduction = internals.legacy_reduction(size_average, reduce)
     options = LossOptions(
         reduction=internals.deprecated_mean(reduction), ignore_index=ignore_index, label_smoothing=label_smoothing,
         softcap=softcap, z_loss=z_loss, out_dtype=out_dtype, if_all_ignored=if_all_ignored,
-        class_dim=class_dim, shift=shift, backend=backend,
+        class_dim=class_dim, shift=shift, inplace=inplace, backend=backend,
     )  # fmt: skip
     tensors = LossTensors(input, target, weight, sample_weight, denominator, logit_scale)
     return call.loss("cross_entropy", tensors, options)[0]
@@ -190,6 +195,12 @@ def nll_loss(
 
     Source: torch/nn/functional.py and aten/src/ATen/native/LossNLL.cpp (semantics mirrored).
     """
+    if (
+        backend is None and class_dim is None and sample_weight is None and denominator is None and out_dtype is None
+        and if_all_ignored == "nan" and not shift and size_average is None and reduce is None
+        and small.fits(input, target, ignore_index)
+    ):  # fmt: skip
+        return small.loss("nll_loss", input, target, weight, ignore_index, reduction)
     if size_average is not None or reduce is not None:
         reduction = internals.legacy_reduction(size_average, reduce)
     options = LossOptions(

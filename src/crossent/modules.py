@@ -14,7 +14,7 @@ from crossent import functional
 
 _DEFAULTS = {
     "logit_scale": None, "denominator": None, "softcap": None, "z_loss": 0.0, "out_dtype": None,
-    "if_all_ignored": "nan", "class_dim": None, "shift": 0, "backend": None,
+    "if_all_ignored": "nan", "class_dim": None, "shift": 0, "inplace": False, "backend": None,
 }  # fmt: skip
 
 
@@ -29,8 +29,8 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
 
     Args:
         weight, size_average, ignore_index, reduce, reduction, label_smoothing: torch's.
-        logit_scale, denominator, softcap, z_loss, out_dtype, if_all_ignored, class_dim, shift, backend:
-            keyword-only numbers of :func:`crossent.cross_entropy`. ``logit_scale`` and ``denominator`` given
+        logit_scale, denominator, softcap, z_loss, out_dtype, if_all_ignored, class_dim, shift, inplace,
+            backend: keyword-only options of :func:`crossent.cross_entropy`. ``logit_scale`` and ``denominator`` given
             to ``forward`` take precedence.
 
     Shape:
@@ -55,6 +55,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     if_all_ignored: str
     class_dim: Optional[int]
     shift: int
+    inplace: bool
     backend: Optional[str]
 
     def __init__(
@@ -74,6 +75,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         if_all_ignored: str = "nan",
         class_dim: Optional[int] = None,
         shift: int = 0,
+        inplace: bool = False,
         backend: Optional[str] = None,
     ) -> None:
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
@@ -85,6 +87,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         self.if_all_ignored = if_all_ignored
         self.class_dim = class_dim
         self.shift = shift
+        self.inplace = inplace
         self.backend = backend
 
     def forward(
@@ -106,7 +109,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
             label_smoothing=self.label_smoothing, sample_weight=sample_weight, denominator=below, logit_scale=scale,
             softcap=self.softcap, z_loss=self.z_loss, out_dtype=self.out_dtype, if_all_ignored=self.if_all_ignored,
-            class_dim=self.class_dim, shift=self.shift, backend=self.backend,
+            class_dim=self.class_dim, shift=self.shift, inplace=self.inplace, backend=self.backend,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

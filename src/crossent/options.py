@@ -30,6 +30,7 @@ class LossOptions:
     if_all_ignored: str = "nan"
     class_dim: int | None = None
     shift: int = 0
+    inplace: bool = False
     backend: str | None = None
 
     @property
@@ -47,15 +48,18 @@ class LossOptions:
 
 def check(options: LossOptions) -> None:
     """Refuse values that torch has no word for."""
-    if options.is_torch and options.backend is None:
+    if options.is_torch and options.backend is None and not options.inplace:
         return
-    _number("softcap", options.softcap, positive=True)
+    if options.softcap is not None:
+        _number("softcap", options.softcap, positive=True)
     _number("z_loss", options.z_loss, positive=False)
     _choice("if_all_ignored", options.if_all_ignored, ("nan", "zero"))
+    _choice("inplace", options.inplace, (False, True))
     _choice("backend", options.backend, (None, *BACKENDS))
     if options.out_dtype is not None and options.out_dtype not in OUT_DTYPES:
         raise errors.refuse("XEN030", option="out_dtype", came=options.out_dtype, expected="a floating point dtype")
-    _integer("class_dim", options.class_dim)
+    if options.class_dim is not None:
+        _integer("class_dim", options.class_dim)
     _integer("shift", options.shift)
     if options.shift < 0:
         raise errors.refuse(
@@ -66,8 +70,6 @@ def check(options: LossOptions) -> None:
 
 
 def _number(name: str, value: object, *, positive: bool) -> None:
-    if value is None:
-        return
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if not 0 <= number < math.inf or (positive and number == 0):
         expected = "a finite number " + ("> 0, or None for none" if positive else ">= 0")
@@ -75,7 +77,7 @@ def _number(name: str, value: object, *, positive: bool) -> None:
 
 
 def _integer(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+    if not isinstance(value, int) or isinstance(value, bool):
         raise errors.refuse("XEN030", option=name, came=value, expected="an int")
 
 

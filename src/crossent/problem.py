@@ -213,6 +213,20 @@ def check_extras(tensors: LossTensors, options: LossOptions, layout: Layout) -> 
         check_scale(scale, layout.index_shape, tensors.input)
     if denominator is not None:
         _check_denominator(denominator, options.reduction)
+    if options.inplace:
+        check_inplace(tensors.input)
+
+
+def check_inplace(input: Tensor) -> None:
+    """Refuse to write over a leaf that needs a gradient, or over elements that are shared."""
+    base = input if input._base is None else input._base  # pyright: ignore[reportPrivateUsage]
+    if base.is_leaf and _differentiates(base):
+        raise errors.refuse("XEN043", came="it is (a view of) a leaf that requires a gradient")
+    reach = 0  # of all dimensions with smaller strides
+    for stride, size in sorted(zip(input.stride(), input.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            raise errors.refuse("XEN043", came=f"elements overlap (strides {input.stride()})")
+        reach += stride * (size - 1)
 
 
 def check_scale(scale: object, shape: tuple[int, ...], input: Tensor) -> None:

@@ -55,6 +55,7 @@ def cross_entropy(
     if_all_ignored: str = "nan",
     class_dim: Optional[int] = None,
     shift: int = 0,
+    inplace: bool = False,
     backend: Optional[str] = None,
 ) -> Tensor:
     """:func:`crossent.cross_entropy` in TorchScript."""

@@ -16,41 +16,54 @@ from crossent import errors, handover, internals
 # Elements of the logits below which torch's forward and backward are faster than the way through
 # crossent's autograd function (benchmarks/small.py; `crossent env` shows it).
 LIMIT_ELEMENTS = 16384
+REASON = "small call"
 
 
 def fits(input: Tensor, target: Tensor, ignore_index: int) -> bool:
-    """Whether torch serves this plain call as well as crossent would, and sooner."""
+    """Whether torch serves this plain loss as well as crossent would, and sooner."""
     return (
-        not internals.is_compiling()
-        and type(input) is Tensor
+        fits_logits(input)
         and type(target) is Tensor
-        and input.is_cpu
-        and (input.dtype is torch.float32 or input.dtype is torch.float64)
-        and input.numel() <= LIMIT_ELEMENTS
+        and target.is_cpu
         and target.dtype is torch.int64
         and target.numel() > 0
         and type(ignore_index) is int
         and ignore_index < 0
-        and internals.context() is None
-        and not internals.function_modes()
-        and target.is_cpu
         and target.min().item() >= 0
     )
 
 
-def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, label_smoothing: float
+def fits_logits(input: Tensor) -> bool:
+    """The same for a plain log_softmax."""
+    return (
+        not internals.is_compiling()
+        and type(input) is Tensor
+        and input.is_cpu
+        and (input.dtype is torch.float32 or input.dtype is torch.float64)
+        and input.numel() <= LIMIT_ELEMENTS
+        and internals.context() is None
+        and not internals.function_modes()
+    )
+
+
+def loss(
+    function: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float | None = None,
 ) -> Tensor:
     """torch's own, with crossent's lines added to what it refuses."""
+    smoothing = () if label_smoothing is None else (label_smoothing,)
     try:
-        answer = internals.TORCH["cross_entropy"](
-            input, target, weight, None, ignore_index, None, reduction, label_smoothing
-        )
+        answer = internals.TORCH[function](input, target, weight, None, ignore_index, None, reduction, *smoothing)
     except handover.REFUSED_BY_TORCH as exception:
         facts = errors.CallFacts(
-            function="cross_entropy", input=input, target=target, weight=weight, ignore_index=ignore_index,
-            reduction=reduction, label_smoothing=label_smoothing,
+            function=function, input=input, target=target, weight=weight, ignore_index=ignore_index,
+            reduction=reduction, label_smoothing=label_smoothing or 0.0,
         )  # fmt: skip
         raise errors.advise(exception, facts) from None
-    handover.notify("cross_entropy", input, "torch", "small call")
+    handover.notify(function, input, "torch", REASON)
     return answer

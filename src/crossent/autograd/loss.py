@@ -4,7 +4,8 @@
 something known (mean, sum), an engine makes the gradient while a row is still in cache and it is saved
 instead of being computed later. The first backward hands that buffer out (one scale pass if the
 upstream is not exactly 1); what happens to it then is the caller's, so a second backward computes the
-gradient afresh from the logits.
+gradient afresh from the logits. With ``inplace`` the buffer is the logits' own memory: their version counter is
+raised, so that torch refuses where another node had saved them, and there is no second backward.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from crossent import composite, readouts, stats
+from crossent import composite, errors, readouts, stats
 from crossent.backends.protocol import Backend, RowGradWant, RowProblem
 from crossent.options import LossOptions
 from crossent.problem import Layout, LossTensors, row_problem, share_of_rows
@@ -55,13 +56,14 @@ class RowLoss(torch.autograd.Function):
         weight = _row_weight(call, tensors, problem)
         below = _denominator(call, tensors, problem, weight)
         numbers = buffer = None
+        ctx.handed_out = ctx.overwritten = False
         if _fuses(ctx, call, problem):
             rows, buffer = _one_pass(call, tensors, problem, weight, below)
+            ctx.overwritten = call.options.inplace
         else:
             numbers = call.backend.row_stats(problem, tilt=call.readouts)
             rows = stats.row_loss(numbers, problem.z_loss)
         ctx.crossent_call = call
-        ctx.handed_out = False
         ctx.set_materialize_grads(False)
         _save(ctx, tensors, rows if ctx.needs_input_grad[4] else None, below, numbers, buffer)
         loss = _reduce(call, rows, weight, below).to(call.result_dtype)
@@ -77,10 +79,13 @@ class RowLoss(torch.autograd.Function):
         tensors, rows, below, numbers, buffer = _restore(ctx)
         if all(gradient is None for gradient in upstream):
             return None, *NOTHING
+        if ctx.overwritten and (ctx.handed_out or torch.is_grad_enabled()):
+            raise errors.refuse("XEN044", came="create_graph" if torch.is_grad_enabled() else "a second backward")
         if torch.is_grad_enabled() or ctx.needs_input_grad[3]:
             return None, *_composite_gradients(ctx, call, tensors, upstream)
         problem = call.problem(tensors)
         weight = _row_weight(call, tensors, problem)
+        buffer = tensors.input if ctx.overwritten else buffer
         d_input = d_target = d_scale = None
         if buffer is not None and not ctx.handed_out and upstream[0] is not None:
             d_input = _hand_out(ctx, buffer, upstream[0])
@@ -137,7 +142,7 @@ def _fuses(ctx: Any, call: LossCall, problem: RowProblem) -> bool:
 
 def _one_pass(
     call: LossCall, tensors: LossTensors, problem: RowProblem, weight: Tensor | None, below: Tensor | None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     factor = torch.ones((), dtype=problem.compute_dtype, device=problem.logits.device)
     if below is not None:
         factor = factor / below
@@ -145,7 +150,14 @@ def _one_pass(
     def fill(out: Tensor) -> Tensor:
         return call.backend.row_loss_and_grad(problem, factor, weight, out)
 
-    return _filled(call, tensors.input, problem, fill)
+    if not call.options.inplace:
+        return _filled(call, tensors.input, problem, fill)
+    rows = fill(problem.logits)
+    if call.layout.row_view(tensors.input, row_shape=problem.row_shape) is None:  # the rows were a copy
+        tensors.input.copy_(call.layout.from_row_view(problem.logits, tensors.input.dtype))
+    call.layout.zero_unread(tensors.input)
+    torch.autograd.graph.increment_version(tensors.input)
+    return rows, None
 
 
 def _filled(call: LossCall, input: Tensor, problem: RowProblem, fill: Callable[[Tensor], Any]) -> tuple[Any, Tensor]:
