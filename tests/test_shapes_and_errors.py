@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from serving import BACKENDS, expected_server, first_line, outcome, serving
 
 import crossent
+from serving import BACKENDS, expected_server, first_line, outcome, serving
 
 pytestmark = [
     pytest.mark.usefixtures("no_small_calls"),

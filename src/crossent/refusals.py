@@ -109,7 +109,7 @@ REFUSALS: dict[str, Refusal] = {
         TypeError,
         "an argument has a type that torch does not take",
         "tensors for input, target and weight; an int for ignore_index",
-        "torch.as_tensor(...)",
+        "weight=torch.as_tensor(...), ignore_index=int(...)",
     ),
     "XEN014": Refusal(
         "reduction",
