@@ -30,6 +30,7 @@ class LossOptions:
     if_all_ignored: str = "nan"
     class_dim: int | None = None
     shift: int = 0
+    inplace: bool = False
     backend: str | None = None
 
     @property
@@ -47,12 +48,13 @@ class LossOptions:
 
 def check(options: LossOptions) -> None:
     """Refuse values that torch has no word for."""
-    if options.is_torch and options.backend is None:
+    if options.is_torch and options.backend is None and not options.inplace:
         return
     if options.softcap is not None:
         _number("softcap", options.softcap, positive=True)
     _number("z_loss", options.z_loss, positive=False)
     _choice("if_all_ignored", options.if_all_ignored, ("nan", "zero"))
+    _choice("inplace", options.inplace, (False, True))
     _choice("backend", options.backend, (None, *BACKENDS))
     if options.out_dtype is not None and options.out_dtype not in OUT_DTYPES:
         raise errors.refuse("XEN030", option="out_dtype", came=options.out_dtype, expected="a floating point dtype")
