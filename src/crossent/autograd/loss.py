@@ -136,7 +136,7 @@ def _fuses(ctx: Any, call: LossCall, problem: RowProblem) -> bool:
         and not (wants_target or wants_class_weight or wants_scale or call.readouts or problem.normalised)
         and call.options.reduction != "none"
         and problem.logits.dtype != torch.float16
-        and getattr(call.backend, "gradient_in_forward", False)
+        and call.backend.gradient_in_forward
     )
 
 

@@ -10,6 +10,7 @@ needs a copy.
 Functions of a backend module::
 
     name: str
+    gradient_in_forward: bool                        whether row_loss_and_grad is worth calling in a forward pass
     supports(device, dtype) -> str | None            None: yes; else the reason why not
     empty(shape, dtype, device) -> Tensor            memory for a gradient or a result (uninitialised)
     count_rows(problem, row_weight) -> RowCount      rows that are read, and the sum of their shares
@@ -138,6 +139,7 @@ class Backend(Protocol):
     """The shape of a backend module (see the table above)."""
 
     name: str
+    gradient_in_forward: bool
 
     def supports(self, device: torch.device, dtype: torch.dtype) -> str | None: ...
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor: ...

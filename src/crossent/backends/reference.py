@@ -24,6 +24,7 @@ from crossent.backends.protocol import (
 from crossent.stats import GradCoefficients, RowStats, loss_coefficients, row_loss
 
 name = "reference"
+gradient_in_forward = False  # nothing stays in cache between plain torch operations
 
 
 def supports(device: torch.device, dtype: torch.dtype) -> str | None:

@@ -29,6 +29,7 @@ from crossent.backends.cpu.launch import (
 )
 
 name = "cpu"
+gradient_in_forward = True
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -52,6 +53,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
 __all__ = [
     "count_rows",
     "empty",
+    "gradient_in_forward",
     "launch",
     "log_softmax",
     "log_softmax_grad",
