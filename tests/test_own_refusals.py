@@ -1,0 +1,230 @@
+"""crossent's own refusals, word for word, and every value that earns one. See test_error_texts.py."""
+
+# ruff: noqa: E501  # the texts are as they are printed
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from expecttest import assert_expected_inline
+
+import crossent
+from serving import outcome
+
+pytestmark = pytest.mark.usefixtures("no_small_calls")
+
+cross_entropy, nll_loss = crossent.cross_entropy, crossent.nll_loss
+X, Y, SEQ, TOKENS = (
+    torch.zeros(3, 4),
+    torch.tensor([0, 1, 2]),
+    torch.zeros(2, 5, 4),
+    torch.zeros(2, 5, dtype=torch.int64),
+)
+
+
+def whole(call: Callable[[], Any]) -> str:
+    """A refusal of crossent's own: type and text."""
+    exception = outcome(call)
+    assert isinstance(exception, Exception), exception
+    return f"{type(exception).__name__}: {exception}"
+
+
+BAD_VALUES: list[tuple[str, Any]] = [
+    *(("softcap", value) for value in (0, 0.0, -1.0, float("nan"), float("inf"), True, "30", torch.tensor(3.0))),
+    *(("z_loss", value) for value in (-1e-4, float("nan"), None, "1", True)),
+    *(("out_dtype", value) for value in (torch.int64, torch.complex64, "float32", torch.float8_e4m3fn)),
+    *(("if_all_ignored", value) for value in ("one", None, 0)),
+    *(("backend", value) for value in ("numba", "", 0, "CPU")),
+    *(("class_dim", value) for value in (1.0, "1", True)),
+    *(("shift", value) for value in (-1, 1.0, True, None)),
+    *(("logit_scale", value) for value in (float("nan"), float("inf"), True, "1", [1.0])),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), BAD_VALUES, ids=[f"{name}={value!r}" for name, value in BAD_VALUES])
+def test_xen030_every_bad_value(option: str, value: Any) -> None:
+    for function in (crossent.cross_entropy, crossent.cross_entropy_with_stats):
+        with pytest.raises(ValueError, match=re.escape(f"{option}={value!r} is not a value of this option")) as refused:
+            function(X, Y, **{option: value})
+        assert refused.value.crossent_code == "XEN030"
+
+
+def test_xen030_option_value() -> None:
+    assert_expected_inline(
+        whole(lambda: cross_entropy(X, Y, softcap=0)),
+        """\
+ValueError: softcap=0 is not a value of this option
+  crossent XEN030 (option-value)
+  expected: softcap: a finite number > 0, or None for none
+  write:    softcap=<a finite number > 0, or None for none>""",
+    )
+
+
+def test_xen030_of_an_unknown_backend() -> None:
+    assert_expected_inline(
+        whole(lambda: nll_loss(X, Y, backend="numba")),
+        """\
+ValueError: backend='numba' is not a value of this option
+  crossent XEN030 (option-value)
+  expected: backend: None | 'reference' | 'cpu' | 'gpu'
+  write:    backend=<None | 'reference' | 'cpu' | 'gpu'>""",
+    )
+
+
+def test_xen031_shift_needs_class_dim() -> None:
+    assert_expected_inline(
+        whole(lambda: cross_entropy(SEQ, TOKENS, shift=1)),
+        """\
+ValueError: shift=1 without class_dim: in (N, C) logits it is unknown where a sequence ends
+  crossent XEN031 (shift-needs-class-dim)
+  expected: logits (B, T, V) with class_dim=-1, or (B, V, T) with class_dim=1
+  write:    cross_entropy(logits, tokens, class_dim=-1, shift=1)""",
+    )
+
+
+def test_xen032_denominator_needs_mean() -> None:
+    assert_expected_inline(
+        whole(lambda: cross_entropy(X, Y, reduction="sum", denominator=3)),
+        """\
+ValueError: denominator= replaces the sum of weights of a mean; reduction is 'sum'
+  crossent XEN032 (denominator-needs-mean)
+  expected: reduction='mean' (the default)
+  write:    reduction='mean', or divide the result yourself""",
+    )
+
+
+def test_xen033_denominator() -> None:
+    needs = torch.tensor(3.0, requires_grad=True)
+    assert_expected_inline(
+        whole(lambda: cross_entropy(X, Y, denominator=needs)),
+        """\
+ValueError: the denominator is () float32 that requires a gradient
+  crossent XEN033 (denominator)
+  expected: a number, or a tensor with one element that needs no gradient
+  write:    denominator.detach()""",
+    )
+
+
+@pytest.mark.parametrize("value", [torch.ones(2), torch.ones(0), torch.tensor(1j), True, "3", [3.0]], ids=repr)
+def test_xen033_every_bad_denominator(value: Any) -> None:
+    for function in (cross_entropy, nll_loss):
+        with pytest.raises(ValueError, match="the denominator is") as refused:
+            function(X, Y, denominator=value)
+        assert refused.value.crossent_code == "XEN033"
+
+
+def test_xen034_option_shape() -> None:
+    assert_expected_inline(
+        whole(lambda: cross_entropy(SEQ, TOKENS, class_dim=-1, sample_weight=torch.ones(2))),
+        """\
+ValueError: sample_weight is (2,) float32
+  crossent XEN034 (option-shape)
+  expected: sample_weight of shape (2, 5), on the input's device
+  write:    sample_weight.expand((2, 5)) or sample_weight.reshape((2, 5))""",
+    )
+
+
+@pytest.mark.parametrize("option", ["sample_weight", "logit_scale"])
+@pytest.mark.parametrize("value", [torch.ones(4), torch.ones(3, 1), torch.ones(3, device="meta"), torch.ones(3) * 1j])
+def test_xen034_every_bad_shape(option: str, value: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=option) as refused:
+        cross_entropy(X, Y, **{option: value})
+    assert refused.value.crossent_code == "XEN034"
+
+
+def test_xen034_sample_weight_is_a_tensor() -> None:
+    assert_expected_inline(
+        whole(lambda: cross_entropy(X, Y, sample_weight=0.5)),
+        """\
+ValueError: sample_weight is float 0.5
+  crossent XEN034 (option-shape)
+  expected: sample_weight of shape (3,), on the input's device
+  write:    sample_weight.expand((3,)) or sample_weight.reshape((3,))""",
+    )
+
+
+def test_xen035_shift_without_sequence() -> None:
+    assert_expected_inline(
+        whole(lambda: cross_entropy(X[0], Y[0], class_dim=0, shift=1)),
+        """\
+ValueError: shift=1 needs a target with a sequence dimension; its shape is ()
+  crossent XEN035 (shift-without-sequence)
+  expected: an index target (..., T)
+  write:    shift=0""",
+    )
+
+
+def test_xen036_class_dim() -> None:
+    assert_expected_inline(
+        whole(lambda: cross_entropy(X, Y, class_dim=2)),
+        """\
+IndexError: class_dim=2 is out of range for an input of 2 dimensions
+  crossent XEN036 (class-dim)
+  expected: class_dim in [-2, 1]
+  write:    class_dim=-1 for logits with the classes last""",
+    )
+
+
+def test_xen040_backend_unavailable() -> None:
+    text = whole(lambda: cross_entropy(X, Y, backend="gpu"))
+    text = re.sub(r"cannot run here: .*", "cannot run here: REASON", text)  # depends on what is installed
+    text = re.sub(r"that can: .*", "that can: NAMES", text)
+    assert_expected_inline(
+        text,
+        """\
+RuntimeError: backend='gpu' cannot run here: REASON
+  crossent XEN040 (backend-unavailable)
+  expected: a backend that can: NAMES
+  write:    backend=None, which chooses one that can""",
+    )
+
+
+def test_xen041_backend_context() -> None:
+    def under_vmap() -> torch.Tensor:
+        return torch.func.vmap(lambda x: cross_entropy(x, Y, backend="reference"))(X.expand(2, 3, 4))
+
+    assert_expected_inline(
+        whole(under_vmap),
+        """\
+RuntimeError: backend='reference' was asked for by name and cannot run under torch.func transform
+  crossent XEN041 (backend-context)
+  expected: backend=None: only the composite of ordinary torch operations runs there
+  write:    backend=None""",
+    )
+
+
+class Mode(torch.overrides.TorchFunctionMode):
+    """A mode that only looks on."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+def test_xen042_reference_only() -> None:
+    with Mode():
+        text = whole(lambda: cross_entropy(X, Y, z_loss=1e-4))
+    assert_expected_inline(
+        text,
+        """\
+RuntimeError: these arguments are served by torch alone (TorchFunctionMode Mode) and cannot be combined with a crossent option
+  crossent XEN042 (reference-only)
+  expected: no crossent option in such a call
+  write:    the call without a crossent option""",
+    )
+
+
+def test_xen042_of_an_explicit_backend() -> None:
+    with Mode():
+        text = whole(lambda: cross_entropy(X, Y, backend="reference"))
+    assert_expected_inline(
+        text,
+        """\
+RuntimeError: these arguments are served by torch alone (TorchFunctionMode Mode) and cannot be combined with backend='reference'
+  crossent XEN042 (reference-only)
+  expected: no crossent option in such a call
+  write:    the call without backend='reference'""",
+    )
