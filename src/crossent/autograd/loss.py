@@ -57,7 +57,8 @@ class RowLoss(torch.autograd.Function):
         below = _denominator(call, tensors, problem, weight)
         numbers = buffer = None
         ctx.handed_out = ctx.overwritten = False
-        if _fuses(ctx, call, problem):
+        ctx.fused = _fuses(ctx, call, problem)
+        if ctx.fused:
             rows, buffer = _one_pass(call, tensors, problem, weight, below)
             ctx.overwritten = call.options.inplace
         else:
@@ -83,16 +84,19 @@ class RowLoss(torch.autograd.Function):
             raise errors.refuse("XEN044", came="create_graph" if torch.is_grad_enabled() else "a second backward")
         if torch.is_grad_enabled() or ctx.needs_input_grad[3]:
             return None, *_composite_gradients(ctx, call, tensors, upstream)
+        buffer = tensors.input if ctx.overwritten else buffer
+        if ctx.fused and rows is None and not ctx.handed_out:  # the usual case: nothing is left to do
+            return None, _hand_out(ctx, buffer, upstream[0]), *NOTHING[1:]
         problem = call.problem(tensors)
         weight = _row_weight(call, tensors, problem)
-        buffer = tensors.input if ctx.overwritten else buffer
-        d_input = d_target = d_scale = None
-        if buffer is not None and not ctx.handed_out and upstream[0] is not None:
+        d_input = d_target = d_weight = d_scale = None
+        if ctx.fused:
+            if ctx.handed_out:  # made again by the same kernel, so a second backward gives the same bits
+                _, buffer = _one_pass(call, tensors, problem, weight, below)
             d_input = _hand_out(ctx, buffer, upstream[0])
         elif any(ctx.needs_input_grad[index] for index in (1, 2, 6)):
-            numbers = numbers or call.backend.row_stats(problem, tilt=call.readouts)
+            assert numbers is not None
             d_input, d_target, d_scale = _gradients(ctx, call, tensors, problem, numbers, weight, below, upstream)
-        d_weight = None
         if rows is not None and upstream[0] is not None:
             d_weight = _sample_weight_gradient(call, tensors, problem, rows, weight, below, upstream[0])
         return None, d_input, d_target, None, d_weight, None, d_scale
@@ -206,8 +210,9 @@ def _restore(
 # ---- backward ----------------------------------------------------------------------------------
 
 
-def _hand_out(ctx: Any, buffer: Tensor, upstream: Tensor) -> Tensor:
+def _hand_out(ctx: Any, buffer: Tensor | None, upstream: Tensor | None) -> Tensor:
     """The gradient made in the forward pass, times the upstream gradient."""
+    assert buffer is not None and upstream is not None
     ctx.handed_out = True
     # `.data` has a version counter of its own: whatever the receiver does to the buffer, the saved tensors
     # of this node stay readable for a second backward (which does not read the buffer).
