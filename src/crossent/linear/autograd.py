@@ -2,15 +2,16 @@
 
 ``keep``: the gradients are made in the forward pass, where the logits are, for an upstream gradient of 1
 on the loss. The first backward multiplies them by what came and hands them out. Everything else is made
-again from the hidden states and the weight: a second backward, a gradient that came to another output, per-position upstream
-gradients. With ``create_graph`` the gradient is that of the composite, in checkpointed chunks.
+again from the hidden states and the weight: a second backward, a gradient that came to another output,
+per-position upstream gradients. With ``create_graph`` the gradient is that of the composite, in checkpointed chunks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -170,7 +171,7 @@ def _steps(known: Call, wants: Wants, *, records: bool) -> Steps:
     return steps(call.plan, call.budget, sizes)
 
 
-def _without_autocast(tensor: Tensor) -> Any:
+def _without_autocast(tensor: Tensor) -> AbstractContextManager[Any]:
     return torch.autocast(tensor.device.type, enabled=False)
 
 
@@ -348,18 +349,16 @@ def _composite_gradients(
 ) -> tuple[Tensor | None, ...]:
     """The gradients as differentiable functions of the inputs and of the upstream gradients."""
     create_graph = torch.is_grad_enabled()
-    with (
-        torch.enable_grad(),
-        torch.autocast(tensors.input.device.type, dtype=call.dtype, enabled=_mixed(call, tensors)),
-    ):
+    with torch.enable_grad(), _autocast_again(call, tensors):
         answers = composite.evaluate(
             tensors, call.options, call.layout, call.result_dtype, readouts=call.readouts, rows=ctx.steps.rows
         )
         wanted = [index for index, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
+        leaves = [cast(Tensor, tensors[index]) for index in wanted]
         pairs = [(answer, g) for answer, g in zip(answers, upstream, strict=True) if g is not None]
         gradients = torch.autograd.grad(
             [answer for answer, _ in pairs],
-            [tensors[index] for index in wanted],
+            leaves,
             [g for _, g in pairs],
             create_graph=create_graph,
             allow_unused=True,
@@ -368,8 +367,8 @@ def _composite_gradients(
     return tuple(by_index.get(index) for index in range(len(tensors)))
 
 
-def _mixed(call: LinearCall, tensors: LinearTensors) -> bool:
-    """Whether the call was made under autocast: its products are in another dtype than its tensors."""
-    return call.dtype not in (tensors.input.dtype, tensors.linear_weight.dtype) or (
-        tensors.input.dtype != tensors.linear_weight.dtype
-    )
+def _autocast_again(call: LinearCall, tensors: LinearTensors) -> AbstractContextManager[Any]:
+    """The autocast region of the forward pass, where there was one: products in another dtype than their tensors."""
+    if {tensors.input.dtype, tensors.linear_weight.dtype} == {call.dtype}:
+        return nullcontext()
+    return torch.autocast(tensors.input.device.type, dtype=call.dtype)

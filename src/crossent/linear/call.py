@@ -7,7 +7,7 @@ What torch refuses is refused by torch: its ``linear_cross_entropy`` (2.13 on; b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -66,11 +66,11 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
         dtype=dtype, readouts=request.readouts, records=torch.is_grad_enabled(),
     )  # fmt: skip
     try:
-        answer = LinearLoss.apply(call, *tensors)
+        answer = cast("tuple[Tensor, ...] | Tensor", LinearLoss.apply(call, *tensors))
     except TargetOutOfRange as found:
         raise handover.refuse_range("cross_entropy", scored, options, found.row, layout.unread) from None
     _notify(logits, backend.name, reason)
-    return answer if request.readouts else (answer,)
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _notify(logits: Tensor, by: str, reason: str | None) -> None:
@@ -195,9 +195,9 @@ def _advised(exception: Exception, tensors: LinearTensors, request: Request) -> 
     """torch's exception with crossent's lines."""
     input, weight, target = tensors[:3]
     if not all(isinstance(tensor, Tensor) for tensor in (input, weight, target)):
-        return errors.add_advice(
-            exception, "XEN020", which="every one of input, linear_weight and target", came_type=""
-        )
+        named = zip(LinearTensors._fields, tensors, strict=True)
+        which, value = next((name, value) for name, value in named if not isinstance(value, Tensor))
+        return errors.add_advice(exception, "XEN020", which=which, came_type=type(value).__name__)
     facts: dict[str, object] = {
         "input_shape": tuple(input.shape), "weight_shape": tuple(weight.shape), "ignore_index": request.ignore_index,
     }  # fmt: skip
@@ -207,9 +207,8 @@ def _advised(exception: Exception, tensors: LinearTensors, request: Request) -> 
         return errors.add_advice(exception, "XEN051", features=input.shape[-1] if input.dim() else 1, **facts)
     dtype = products_dtype(tensors)
     if dtype is None:
-        dtypes = ", ".join(
-            str(t.dtype).removeprefix("torch.") for t in (input, weight, tensors.linear_bias) if t is not None
-        )
+        parts = [part for part in (input, weight, tensors.linear_bias) if part is not None]
+        dtypes = ", ".join(str(part.dtype).removeprefix("torch.") for part in parts)
         return errors.add_advice(exception, "XEN052", dtypes=dtypes)
     if target.shape == logits_shape(input, weight) and request.ignore_index is not None:
         return errors.add_advice(exception, "XEN053", **facts)

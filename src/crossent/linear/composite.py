@@ -14,7 +14,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]
 
 from crossent import composite
 from crossent.composite import RowTerms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -112,7 +112,8 @@ class LinearCrossEntropyLoss(_Base):
         """torch's, then crossent's options that are not at their defaults."""
         shown = ((name, getattr(self, name, default), default) for name, default in _DEFAULTS.items())
         ours = ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
-        return ", ".join(part for part in (super().extra_repr(), ours) if part)
+        theirs = cast(str, super().extra_repr())
+        return f"{theirs}, {ours}" if ours else theirs
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({**_DEFAULTS, **state})  # a module pickled before an option existed
