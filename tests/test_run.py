@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import crossent
 from crossent.run import children, launch, on_import, summary
@@ -160,11 +161,11 @@ ENDINGS = {
     "chained": "try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('b') from e",
     "syntax": "x = 1\nif x:\nprint(x)",
     "bytes": "x = '\\0' + 1",
-    "own hook": "import sys\nsys.excepthook = lambda kind, value, trace: print('hook', kind.__name__, value)\nraise OSError('x')",
+    "own hook": "import sys\nsys.excepthook = lambda kind, value, _: print('hook', kind, value)\nraise OSError('x')",
     "interrupt": "raise KeyboardInterrupt",
     "at exit": "import atexit, sys\natexit.register(print, 'the last line')\nsys.exit(4)",
     "os._exit": "import os; os._exit(5)",
-    "thread": "import threading, time\nt = threading.Thread(target=lambda: (time.sleep(0.2), print('late')))\nt.start()",
+    "thread": "import threading, time\nthreading.Thread(target=lambda: (time.sleep(0.2), print('late'))).start()",
 }
 
 
@@ -252,14 +253,19 @@ def test_a_module_whose_package_is_broken_shows_that_error(tmp_path: Path) -> No
 
 # ------------------------------------------------------------------------------------------------------- counting
 
-TRAINING = LOSSES + """
+TRAINING = (
+    LOSSES
+    + """
 import torch.nn as nn
 losses(3)
 losses(1, rows=16)
-nn.CrossEntropyLoss()(torch.randn(4, 3), torch.zeros(4, dtype=torch.long))
+nn.CrossEntropyLoss()(torch.randn(9000, 3), torch.zeros(9000, dtype=torch.long))
+if hasattr(F, "linear_cross_entropy"):  # whether or not it calls cross_entropy for it, it is one call
+    F.linear_cross_entropy(torch.randn(6, 8), torch.randn(5, 8), torch.arange(6) % 5)
 nn.NLLLoss()(nn.LogSoftmax(1)(torch.randn(4, 3)), torch.zeros(4, dtype=torch.long))
 print(F.cross_entropy.__module__)
 """
+)
 
 
 def kinds(counts: dict[str, Any]) -> dict[tuple[Any, ...], int]:
@@ -270,23 +276,26 @@ def kinds(counts: dict[str, Any]) -> dict[tuple[Any, ...], int]:
 def test_counts_every_call(tmp_path: Path, losses: str) -> None:
     write(tmp_path, "script.py", TRAINING)
     counts, done = counted(tmp_path, "--losses", losses, "script.py")
+    linear = {("linear_cross_entropy", (6, 5)): 1} if hasattr(torch.nn.functional, "linear_cross_entropy") else {}
     assert kinds(counts) == {
         ("cross_entropy", (8, 5)): 3,
         ("cross_entropy", (16, 5)): 1,
-        ("cross_entropy", (4, 3)): 1,
+        ("cross_entropy", (9000, 3)): 1,
         ("log_softmax", (4, 3)): 1,
         ("nll_loss", (4, 3)): 1,
+        **linear,
     }
     home = {"crossent": "crossent.functional", "torch": "crossent.run.torch_counted"}[losses]
     assert done.stdout == f"{home}\n"
-    assert (losses == "torch") == all(row["by"] == "torch" for row in counts["served"])
+    by = {tuple(row["shape"]): row["by"] for row in counts["served"]}
+    assert by[9000, 3] in ({"torch"} if losses == "torch" else {"cpu", "reference"}), "too large for a small call"
     line = done.stderr.splitlines()[-1]
-    assert line.startswith("crossent run: 7 loss calls: cross_entropy (8, 5) float32 x 3, ")
-    assert "and 2 other shapes; served by " in line
+    assert line.startswith(f"crossent run: {7 + len(linear)} loss calls: cross_entropy (8, 5) float32 x 3, ")
+    assert f"and {2 + len(linear)} other shapes; served by " in line
 
 
 def test_the_reason_of_a_handed_over_call_is_told(tmp_path: Path) -> None:
-    text = "x = torch.randn(4, 5); y = torch.arange(4)\ntorch.func.vmap(lambda z: F.cross_entropy(z, y))(x.expand(2, 4, 5))"
+    text = "y = torch.arange(4)\ntorch.func.vmap(lambda z: F.cross_entropy(z, y))(torch.randn(2, 4, 5))"
     write(tmp_path, "script.py", LOSSES + text)
     counts, done = counted(tmp_path, "script.py")
     assert [(row["by"], row["reason"]) for row in counts["served"]] == [("composite", "torch.func transform")]
@@ -299,7 +308,8 @@ def test_replaced_by_another_library_is_told(tmp_path: Path) -> None:
     assert "note: torch.nn.functional.cross_entropy was replaced by __main__.<lambda> during the run" in done.stderr
 
 
-def test_compiled_losses_are_not_counted_and_that_is_told(tmp_path: Path) -> None:
+def test_graphs_of_torch_compile_are_told(tmp_path: Path) -> None:
+    """Where crossent's operator stands in the graph it is counted; what was compiled into it is not."""
     text = """
 loss = torch.nn.CrossEntropyLoss()
 x, y = torch.randn(8, 5, requires_grad=True), torch.arange(8) % 5
@@ -310,8 +320,9 @@ print(abs(compiled(x, y).item() - (x.logsumexp(1) - x[torch.arange(8), y]).mean(
     for losses in ("crossent", "torch"):
         counts, done = counted(tmp_path, "--losses", losses, "script.py")
         assert done.stdout == "True\n"
-        assert counts["calls"] == 0 and counts["compiled_graphs_not_seen"] == 1
-        assert "not counted: loss calls inside 1 graph of torch.compile" in done.stderr
+        assert counts["compiled_graphs"] == 1
+        assert counts["calls"] in ({0} if losses == "torch" else {0, 1})
+        assert "note: torch.compile made 1 graph: " in done.stderr
 
 
 def test_scripted_losses_work_while_torch_is_counted(tmp_path: Path) -> None:
@@ -331,7 +342,9 @@ print("equal")
 
 # ------------------------------------------------------------------------------------------------------- children
 
-SPAWNING = LOSSES + """
+SPAWNING = (
+    LOSSES
+    + """
 import multiprocessing, sys
 from torch.nn.functional import cross_entropy  # bound while the child imports its main module
 def work(n):
@@ -345,6 +358,7 @@ if __name__ == "__main__":
     losses(1)
     sys.exit(max(child.exitcode for child in children))
 """
+)
 METHODS = ["spawn", *([] if sys.platform == "win32" else ["fork", "forkserver"])]
 
 
@@ -358,6 +372,7 @@ def test_children_of_multiprocessing_are_counted(tmp_path: Path, method: str) ->
     assert done.stderr.splitlines()[-1].startswith("crossent run: 6 loss calls in 2 child processes and here: ")
 
 
+@pytest.mark.slow
 def test_children_of_a_module_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "package/__init__.py", "")
     write(tmp_path, "package/train.py", SPAWNING)
@@ -366,7 +381,10 @@ def test_children_of_a_module_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_killed_child_is_counted_and_told(tmp_path: Path) -> None:
-    text = LOSSES + "import os, signal\nif os.fork() == 0:\n    losses(1)\n    os.kill(os.getpid(), signal.SIGKILL)\nos.wait()"
+    text = (
+        LOSSES
+        + "import os, signal\nif os.fork() == 0:\n    losses(1)\n    os.kill(os.getpid(), signal.SIGKILL)\nos.wait()"
+    )
     write(tmp_path, "script.py", text)
     counts, done = counted(tmp_path, "script.py")
     assert (counts["calls"], counts["child_processes_cut_short"]) == (1, 1)
@@ -375,7 +393,9 @@ def test_a_killed_child_is_counted_and_told(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_only_the_first_process_reports(tmp_path: Path) -> None:
-    write(tmp_path, "script.py", LOSSES + "import os, sys\nif os.fork() == 0:\n    losses(2)\n    sys.exit()\nos.wait()")
+    write(
+        tmp_path, "script.py", LOSSES + "import os, sys\nif os.fork() == 0:\n    losses(2)\n    sys.exit()\nos.wait()"
+    )
     counts, done = counted(tmp_path, "script.py")
     assert counts["calls"] == 2
     assert done.stderr.count("crossent run:") == 1, done.stderr
@@ -394,14 +414,20 @@ subprocess.run(["echo", "python"] if sys.platform != "win32" else ["cmd", "/c", 
     assert "note: not seen: 1 Python process that the program started" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="exec keeps the process id on POSIX only")
 def test_a_program_that_becomes_another_reports_before(tmp_path: Path) -> None:
-    write(tmp_path, "script.py", LOSSES + "import os, sys\nlosses(2)\nos.execv(sys.executable, [sys.executable, '-c', ''])")
+    write(
+        tmp_path,
+        "script.py",
+        LOSSES + "import os, sys\nlosses(2)\nos.execv(sys.executable, [sys.executable, '-c', ''])",
+    )
     counts, done = counted(tmp_path, "script.py")
     assert counts["calls"] == 2 and len(counts["python_processes_not_seen"]) == 1
     assert done.stderr.count("loss calls:") == 1
 
 
+@pytest.mark.slow
 def test_torchrun_reports_every_rank(tmp_path: Path) -> None:
     write(tmp_path, "script.py", LOSSES + "import os\nlosses(1 + int(os.environ['RANK']))")
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
@@ -413,6 +439,7 @@ def test_torchrun_reports_every_rank(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "c.rank1.json").read_text())["calls"] == 2
 
 
+@pytest.mark.slow
 def test_workers_of_a_data_loader_do_not_disturb(tmp_path: Path) -> None:
     text = """
 from torch.utils.data import DataLoader, TensorDataset
@@ -421,7 +448,7 @@ if __name__ == "__main__":
         F.cross_entropy(x, torch.arange(4))
 """
     write(tmp_path, "script.py", LOSSES + text)
-    counts, done = counted(tmp_path, "script.py")
+    counts, _ = counted(tmp_path, "script.py")
     assert (counts["calls"], counts["child_processes_with_losses"]) == (2, 0)
 
 

@@ -27,6 +27,7 @@ class Row(NamedTuple):
 ROWS = (
     Row("run", "crossent.run.command", {"allow_interspersed_args": False}),
     Row("demo", "crossent.demo.command"),
+    Row("bench", "crossent.bench.command"),
     Row("env", "crossent.env"),
     Row("warmup", "crossent.warmup"),
 )

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -45,14 +45,14 @@ def _torch_facts() -> dict[str, Any]:
     try:
         import torch
 
-        from crossent import dispatch
+        from crossent import dispatch, small
     except Exception as error:  # the command that explains a broken installation must work in one
         return {"import of torch failed": f"{type(error).__name__}: {error}"}
     return {
         "threads": f"{torch.get_num_threads()} of torch",
         "devices": _devices(torch),
         "backends": {name: reason or "available" for name, reason in dispatch.backends()},
-        **_thresholds(dispatch),
+        "small calls": f"plain calls of up to {small.LIMIT_ELEMENTS:,} logits on the CPU go to torch",
     }
 
 
@@ -63,12 +63,6 @@ def _devices(torch: Any) -> list[str]:
     if hasattr(torch, "xpu") and torch.xpu.is_available():
         names.append("xpu")
     return ["cpu", *names]
-
-
-def _thresholds(dispatch: Any) -> dict[str, Any]:
-    """Sizes below which a call is handed to torch, where this version has such."""
-    found = {name: value for name, value in vars(dispatch).items() if name.isupper() and name.startswith("SMALLEST")}
-    return {"thresholds": found} if found else {}
 
 
 def _version(package: str) -> str:
@@ -95,5 +89,6 @@ def _flatten(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict):
             rows += _flatten(value, f"{name} ")  # pyright: ignore[reportUnknownArgumentType]
         else:
-            rows.append((prefix + name, ", ".join(value) if isinstance(value, list) else str(value)))  # pyright: ignore
+            text = ", ".join(cast("list[str]", value)) if isinstance(value, list) else str(value)
+            rows.append((prefix + name, text))
     return rows

@@ -1,8 +1,8 @@
 """One switch: the names in ``torch.nn.functional`` mean crossent's functions, or torch's again.
 
-Functions only, never classes. ``torch.nn.CrossEntropyLoss``, ``NLLLoss`` and ``LogSoftmax`` look the
-functions up by name in ``torch.nn.functional`` at every call, so they follow, in models that exist
-already too. What is put there are the very functions of ``crossent.functional``: no wrapper, so
+Functions only, never classes. ``torch.nn.CrossEntropyLoss``, ``NLLLoss``, ``LogSoftmax`` and
+``LinearCrossEntropyLoss`` look the functions up by name in ``torch.nn.functional`` at every call, so they
+follow, in models that exist already too. What is put there are crossent's very functions: no wrapper, so
 ``torch.jit.script`` compiles them and ``torch.compile`` traces through them as if they were called by
 their own name.
 
@@ -27,11 +27,17 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 
 from crossent import functional
-
-NAMES = ("cross_entropy", "nll_loss", "log_softmax", "linear_cross_entropy")
-COUNTS_ONLY = "__crossent_counts_only__"  # marks the functions of `crossent run --losses torch`
+from crossent.linear import functional as linear_functional
 
 Function = Callable[..., Any]
+
+OURS: dict[str, Function] = {
+    "cross_entropy": functional.cross_entropy,
+    "nll_loss": functional.nll_loss,
+    "log_softmax": functional.log_softmax,
+    "linear_cross_entropy": linear_functional.linear_cross_entropy,  # torch has it from 2.13 on
+}
+COUNTS_ONLY = "__crossent_counts_only__"  # marks the functions of `crossent run --losses torch`
 
 
 class BoundName(NamedTuple):
@@ -80,7 +86,7 @@ class Patch:
 
 def replacements() -> dict[str, Function]:
     """The functions that both torch and crossent have, by name."""
-    return {name: getattr(functional, name) for name in NAMES if hasattr(functional, name) and hasattr(F, name)}
+    return {name: ours for name, ours in OURS.items() if hasattr(F, name)}
 
 
 def is_patched(name: str) -> bool:

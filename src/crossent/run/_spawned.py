@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
-
-join_arguments: dict[str, Any]  # put into this file's globals by children._Joining
 
 if __name__ == "crossent.run.spawned":
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -18,7 +15,8 @@ if __name__ == "crossent.run.spawned":
     try:
         from crossent.run import children
 
-        children.join(**join_arguments)
+        arguments: dict[str, str] = globals()["join_arguments"]  # put there by children._Joining
+        children.join(**arguments)
     except Exception as error:
         print(f"crossent run: losses of process {os.getpid()} are not counted: {error!r}", file=sys.stderr)
     finally:

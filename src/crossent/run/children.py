@@ -35,7 +35,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from crossent.run.counting import Counts
 
@@ -157,7 +157,9 @@ def _send_along(joining: _Joining) -> None:
 def _count_unseen(family: Family) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook: it changes nothing in the modules that start processes."""
 
-    begun: list[list[str]] = []  # subprocess may announce a start and make it with posix_spawn, which announces it again
+    begun: list[
+        list[str]
+    ] = []  # subprocess may announce a start and make it with posix_spawn, which announces it again
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in STARTING:
@@ -177,9 +179,9 @@ def _command(event: str, arguments: tuple[Any, ...]) -> list[str]:
     """The command line in an audit event; its place differs from event to event."""
     command: Any = arguments[{"os.system": 0, "os.spawn": 2}.get(event, 1)]
     try:
-        if isinstance(command, str | bytes | os.PathLike):
+        if not isinstance(command, list | tuple):
             return shlex.split(os.fsdecode(command))
-        return [os.fsdecode(part) for part in command]
+        return [os.fsdecode(part) for part in cast("list[str]", command)]
     except (TypeError, ValueError):
         return []
 

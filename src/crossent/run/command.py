@@ -16,11 +16,12 @@ from crossent.run.losses import CHOICES
 Choice = Annotated[str, typer.Option(metavar="|".join(CHOICES), help="Which losses; torch: torch's own, only counted.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the counts to FILE as JSON, too.")]
 IsModule = Annotated[bool, typer.Option("-m", help="PROGRAM is a module name, as in python -m.")]
-Name = Annotated[str, typer.Argument(metavar="PROGRAM", show_default=False, help="A Python script, or with -m a module.")]
+Name = Annotated[
+    str, typer.Argument(metavar="PROGRAM", show_default=False, help="A Python script, or with -m a module.")
+]
 Rest = Annotated[
     list[str] | None, typer.Argument(metavar="[ARGS]...", show_default=False, help="Arguments of the program.")
 ]
-
 
 
 def command(

@@ -41,8 +41,8 @@ class Counts:
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Add what :meth:`rows` of another process said."""
         for row in rows:
-            fields = {name: row[name] for name in Call._fields}
-            self.calls[Call(**{**fields, "shape": tuple(row["shape"])})] += row["calls"]
+            call = Call(row["function"], tuple(row["shape"]), row["dtype"], row["by"], row["reason"])
+            self.calls[call] += row["calls"]
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per kind of call, the most frequent first; plain values."""

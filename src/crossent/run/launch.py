@@ -182,7 +182,7 @@ def _fresh_main(spec: ModuleSpec | None, loader: Any, program: Program) -> Modul
         __builtins__=sys.modules["builtins"],
     )
     if sys.version_info < (3, 14):
-        main.__dict__["__annotations__"] = {}
+        main.__dict__.update(__annotations__={})
     if "__main__" in sys.modules:
         _replaced.append(sys.modules["__main__"])
     sys.modules["__main__"] = main
