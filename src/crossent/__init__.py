@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crossent.linear.modules import LinearCrossEntropyLoss
     from crossent.linear.plan import LinearPlan
     from crossent.modules import CrossEntropyLoss, LogSoftmax, NLLLoss
+    from crossent.patching import patch, unpatch
 
 _HOME = {
     "CrossEntropyLoss": "crossent.modules",
@@ -36,6 +37,8 @@ _HOME = {
     "linear_cross_entropy": "crossent.linear.functional",
     "log_softmax": "crossent.functional",
     "nll_loss": "crossent.functional",
+    "patch": "crossent.patching",
+    "unpatch": "crossent.patching",
 }
 
 __all__ = [
@@ -51,6 +54,8 @@ __all__ = [
     "linear_cross_entropy",
     "log_softmax",
     "nll_loss",
+    "patch",
+    "unpatch",
 ]
 
 

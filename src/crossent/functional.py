@@ -124,7 +124,7 @@ def cross_entropy(
         >>> import torch, crossent
         >>> logits = torch.tensor([[2.0, 0.5, -1.0], [0.0, 1.0, 0.0]])
         >>> crossent.cross_entropy(logits, torch.tensor([0, 2]))
-        tensor(0.8963)
+        tensor(0.8964)
         >>> crossent.cross_entropy(logits, torch.tensor([0, -100]), reduction="none")
         tensor([0.2413, 0.0000])
 
