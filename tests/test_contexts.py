@@ -174,7 +174,7 @@ def test_a_function_mode_sees_torchs_function(function: str) -> None:
     input = x(5, 4)
     with Sees() as mode, serving() as calls:
         answer = getattr(crossent, function)(input, **args)
-    assert mode.seen[0] == function
+    assert mode.seen.count(function) == 1
     assert [(call.by, call.reason) for call in calls] == [("torch", "TorchFunctionMode Sees")]
     torch.testing.assert_close(answer, getattr(F, function)(x(5, 4), **args))
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.overrides import has_torch_function_variadic
 
 from crossent import errors, internals
 from crossent.internals import TORCH
@@ -47,7 +46,7 @@ def add_listener(callback: Callable[[Served], None]) -> None:
 def remove_listener(callback: Callable[[Served], None]) -> None:
     """The reverse of :func:`add_listener`; unknown callbacks are ignored."""
     global _listeners
-    _listeners = tuple(other for other in _listeners if other is not callback)
+    _listeners = tuple(other for other in _listeners if other != callback)  # != : bound methods are made anew
 
 
 def notify(function: str, input: Tensor, by: str, reason: str | None = None) -> None:
@@ -63,6 +62,10 @@ def torch_owns(tensors: tuple[Any, ...]) -> str | None:
     if torch.compiler.is_compiling():
         return None
     tensors = tuple(tensor for tensor in tensors if isinstance(tensor, Tensor))
+    if internals.function_modes():  # first: a mode would see every attribute that is read below
+        reason = internals.function_mode()
+        if reason is not None:
+            return reason
     for tensor in tensors:
         if type(tensor) not in PLAIN_TYPES:
             reason = _foreign(tensor)
@@ -70,8 +73,6 @@ def torch_owns(tensors: tuple[Any, ...]) -> str | None:
                 return reason
         if tensor.layout is not torch.strided or tensor.is_nested:
             return f"layout {tensor.layout}"
-    if has_torch_function_variadic(*tensors):  # pyright: ignore[reportUnknownArgumentType]
-        return internals.function_mode()
     return None
 
 

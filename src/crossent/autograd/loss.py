@@ -10,6 +10,7 @@ raised, so that torch refuses where another node had saved them, and there is no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -217,9 +218,12 @@ def _hand_out(ctx: Any, buffer: Tensor | None, upstream: Tensor | None) -> Tenso
     # `.data` has a version counter of its own: whatever the receiver does to the buffer, the saved tensors
     # of this node stay readable for a second backward (which does not read the buffer).
     buffer = buffer.data
-    if buffer.device.type != "cpu" or upstream.item() != 1.0:
-        buffer.mul_(upstream.to(torch.promote_types(upstream.dtype, torch.float32)))
-    return buffer
+    factor = upstream.item() if buffer.device.type == "cpu" else None
+    if factor == 1.0:
+        return buffer
+    stays_zero = None if factor is None or math.isfinite(factor) else buffer == 0  # rows that are not read
+    buffer.mul_(upstream.to(torch.promote_types(upstream.dtype, torch.float32)))
+    return buffer if stays_zero is None else buffer.masked_fill_(stays_zero, 0.0)
 
 
 def _upstream_of_rows(
