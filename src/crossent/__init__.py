@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crossent._version import __version__
 
 if TYPE_CHECKING:
+    from crossent import doctor
     from crossent.functional import (
         CrossEntropyStats,
         cross_entropy,
@@ -41,6 +42,8 @@ _HOME = {
     "unpatch": "crossent.patching",
 }
 
+_ROOMS = ("doctor",)  # modules that are public by their own name, and can be called
+
 __all__ = [
     "CrossEntropyLoss",
     "CrossEntropyStats",
@@ -51,6 +54,7 @@ __all__ = [
     "__version__",
     "cross_entropy",
     "cross_entropy_with_stats",
+    "doctor",
     "linear_cross_entropy",
     "log_softmax",
     "nll_loss",
@@ -61,6 +65,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from the module it lives in, on first use (PEP 562)."""
+    if name in _ROOMS:
+        return importlib.import_module(f"crossent.{name}")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'crossent' has no attribute {name!r}")

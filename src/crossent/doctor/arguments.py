@@ -1,0 +1,67 @@
+"""Arguments of a loss by name, as torch declares them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossent import handover
+from crossent.doctor.record import CallRecord
+
+_DEPRECATED = ("size_average", "reduce")
+POSITIONAL = {
+    "cross_entropy": (
+        "input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing",
+    ),
+    "nll_loss": ("input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction"),
+    "kl_div": ("input", "target", "size_average", "reduce", "reduction", "log_target"),
+    "binary_cross_entropy": ("input", "target", "weight", "size_average", "reduce", "reduction"),
+    "binary_cross_entropy_with_logits": (
+        "input", "target", "weight", "size_average", "reduce", "reduction", "pos_weight",
+    ),
+    "mse_loss": ("input", "target", "size_average", "reduce", "reduction", "weight"),
+    "l1_loss": ("input", "target", "size_average", "reduce", "reduction", "weight"),
+}  # fmt: skip
+
+
+def record_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRecord | None:
+    """The record of a call; None where input and target are no tensors."""
+    given = {**dict(zip(POSITIONAL[function], args, strict=False)), **kwargs}
+    input, target = given.get("input"), given.get("target")
+    if not isinstance(input, Tensor) or not isinstance(target, Tensor):
+        return None
+    name = "mse_loss" if function == "l1_loss" else function
+    return CallRecord(
+        name,
+        input,
+        target,
+        weight=given.get("weight"),
+        ignore_index=_or(given.get("ignore_index"), -100),
+        reduction=_reduction(given),
+        label_smoothing=_or(given.get("label_smoothing"), 0.0),
+        log_target=bool(given.get("log_target")),
+        class_dim_given=given.get("class_dim"),
+        grad_enabled=torch.is_grad_enabled(),
+        blind=blindness(input, target),
+    )
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _reduction(given: dict[str, Any]) -> str:
+    """torch's two deprecated flags win over ``reduction``."""
+    average, reduce = (given.get(name) for name in _DEPRECATED)
+    if average is None and reduce is None:
+        return str(_or(given.get("reduction"), "mean"))
+    if reduce is False:
+        return "none"
+    return "sum" if average is False else "mean"
+
+
+def blindness(input: Tensor, target: Tensor) -> str | None:
+    """Why the values of these tensors must not be read, or None."""
+    return handover.torch_owns((input, target)) or handover.composite_context((input, target))

@@ -1,0 +1,105 @@
+"""``doctor.batch``: the labels of a language model's batch. ``doctor.accumulation``: a mean of means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossent.doctor import examine, place
+from crossent.doctor.moments import Accumulation, Batch
+from crossent.doctor.report import Report
+
+
+def batch(
+    batch: Mapping[str, Any],
+    tokenizer: Any = None,
+    *,
+    logits: Tensor | None = None,
+    model_shifts: bool = True,
+    ignore_index: int = -100,
+) -> Report:
+    """What is wrong with the labels of a batch.
+
+    Args:
+        batch: ``input_ids`` and ``labels`` (B, T); also read where present: ``attention_mask``, ``position_ids``,
+            ``prompt_lengths`` (B,), ``prompt_mask`` (True on the prompt), ``completion_mask`` (True on the answer).
+        tokenizer: anything with ``eos_token_id``, ``pad_token_id``, ``chat_template`` and a length, as far as present.
+        logits: (B, T, V), to see how much probability lies beyond the tokenizer.
+        model_shifts: whether the model shifts the labels itself, as those of Hugging Face do.
+
+    Example:
+        >>> import torch, crossent
+        >>> ids = torch.arange(32).reshape(2, 16)
+        >>> shifted = torch.cat([ids[:, 1:], torch.full((2, 1), -100)], 1)
+        >>> crossent.doctor.batch({"input_ids": ids, "labels": shifted}).codes
+        ['XEN602']
+    """
+    where = place.here()
+    facts = Batch(
+        input_ids=_tensor(batch, "input_ids"),
+        labels=_tensor(batch, "labels"),
+        attention_mask=_tensor(batch, "attention_mask"),
+        position_ids=_tensor(batch, "position_ids"),
+        prompt_mask=_prompt_mask(batch),
+        logits=logits,
+        ignore_index=ignore_index,
+        model_shifts=model_shifts,
+        eos=_number(tokenizer, "eos_token_id"),
+        pad=_number(tokenizer, "pad_token_id"),
+        vocabulary=len(tokenizer) if hasattr(tokenizer, "__len__") else None,
+        has_chat_template=bool(getattr(tokenizer, "chat_template", None)),
+    )
+    limits = [] if facts.labels is not None else [f"{where}: the batch has no labels"]
+    findings, problems = examine.moment("batch", facts, where, "batch")
+    return Report(findings, limits + problems, "one batch")
+
+
+def _tensor(batch: Mapping[str, Any], name: str) -> Tensor | None:
+    value = batch.get(name)
+    if value is None:
+        return None
+    return torch.as_tensor(value).detach().cpu()
+
+
+def _prompt_mask(batch: Mapping[str, Any]) -> Tensor | None:
+    mask, lengths, completion = (_tensor(batch, name) for name in ("prompt_mask", "prompt_lengths", "completion_mask"))
+    labels = _tensor(batch, "labels")
+    if mask is not None:
+        return mask.bool()
+    if completion is not None:
+        return ~completion.bool()
+    if lengths is None or labels is None or labels.dim() != 2:
+        return None
+    return torch.arange(labels.shape[1]) < lengths.reshape(-1, 1)
+
+
+def _number(tokenizer: Any, name: str) -> int | None:
+    value = getattr(tokenizer, name, None)
+    return value if isinstance(value, int) else None
+
+
+def accumulation(losses: Sequence[float | Tensor], counts: Sequence[float | Tensor]) -> Report:
+    """Whether averaging the means of these batches differs from the mean over all their targets.
+
+    Args:
+        losses: the mean loss of each micro-batch (or of each batch of an evaluation).
+        counts: how many valid targets each stands for.
+
+    Example:
+        >>> import crossent
+        >>> crossent.doctor.accumulation([2.9, 1.4], [12, 480]).codes
+        ['XEN307']
+    """
+    if len(losses) != len(counts) or not losses:
+        raise ValueError(
+            f"accumulation() takes as many losses as counts, and some: got {len(losses)} and {len(counts)}"
+        )
+    if min(float(n) for n in counts) <= 0:
+        raise ValueError("accumulation() takes positive counts: a batch without targets has no mean")
+    where = place.here()
+    facts = Accumulation(tuple(float(loss) for loss in losses), tuple(float(n) for n in counts))
+    findings, limits = examine.moment("accumulation", facts, where, "accumulation")
+    return Report(findings, limits, f"{len(losses)} batches")

@@ -1,0 +1,99 @@
+"""Where the doctor listens: names in ``torch.nn.functional``, ``Tensor.backward``, the end of optimizer steps.
+
+Functions only, put back as they were. While ``torch.compile`` or ``torch.jit`` reads them, they are the functions that
+were there before.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from crossent import functional
+from crossent.doctor.arguments import POSITIONAL
+from crossent.scripted import compiles_as
+
+MARK = "__crossent_watches__"  # on every function that the doctor has put somewhere
+CROSSENTS = ("cross_entropy", "nll_loss")
+
+
+class Hooks:
+    """What one watch has put in place."""
+
+    def __init__(self, watch: Any) -> None:
+        self._watch = watch
+        self._placed: list[tuple[Any, str, Any, Any]] = []  # (where, name, before, ours)
+        self._handle: Any = None
+
+    def install(self) -> None:
+        if self._placed:
+            return
+        for name in POSITIONAL:
+            self._place(F, name, self._loss(name, getattr(F, name)))
+        self._place(F, "embedding", self._embedding(F.embedding))
+        self._place(torch.Tensor, "backward", self._backward(torch.Tensor.backward))
+        self._place_on_crossents()
+        self._handle = register_optimizer_step_post_hook(lambda *_: self._watch.optimizer_step())
+
+    def _place_on_crossents(self) -> None:
+        """crossent's functions under their own names; its modules look them up in crossent.functional."""
+        ours: ModuleType = sys.modules["crossent"]
+        for name in CROSSENTS:
+            watched = self._loss(name, getattr(ours, name))  # loads it: the package keeps it from then on
+            self._place(functional, name, watched)
+            self._place(ours, name, watched)
+
+    def remove(self) -> None:
+        for where, name, before, ours in reversed(self._placed):
+            if getattr(where, name) is ours:  # else somebody has put something over it: leave that alone
+                setattr(where, name, before)
+        self._placed.clear()
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def _place(self, where: Any, name: str, ours: Any) -> None:
+        before = getattr(where, name)
+        setattr(ours, MARK, True)
+        setattr(where, name, ours)
+        self._placed.append((where, name, before, ours))
+
+    def _loss(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        watch = self._watch
+
+        @functools.wraps(original)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if torch.compiler.is_compiling() or torch.jit.is_tracing():
+                return original(*args, **kwargs)
+            return watch.call(name, original, args, kwargs)
+
+        return compiles_as(getattr(original, "__original_fn", original))(watched)
+
+    def _embedding(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        watch = self._watch
+
+        @functools.wraps(original)
+        def watched(input: Any, weight: Any, padding_idx: Any = None, *args: Any, **kwargs: Any) -> Any:
+            if not torch.compiler.is_compiling() and watch.is_due:
+                watch.embedding(input, weight, padding_idx)
+            return original(input, weight, padding_idx, *args, **kwargs)
+
+        return compiles_as(original)(watched)
+
+    def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        watch = self._watch
+
+        @functools.wraps(original)
+        def backward(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if watch.is_due and not torch.compiler.is_compiling():
+                watch.backward(self)
+            return original(self, *args, **kwargs)
+
+        return backward

@@ -1,0 +1,81 @@
+"""What rules look at beside a call: a backward, an accumulation, a batch, a cross-check, a trial of overfitting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """``backward()`` is about to run on ``root``."""
+
+    root: Tensor
+    losses_before: tuple[float, ...]  # values of the losses computed since the last backward
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """Means of several batches, and how many targets each stands for."""
+
+    losses: tuple[float, ...]
+    counts: tuple[float, ...]
+    is_watched: bool = False
+
+    @property
+    def plain_mean(self) -> float:
+        return sum(self.losses) / len(self.losses)
+
+    @property
+    def true_mean(self) -> float:
+        return sum(loss * n for loss, n in zip(self.losses, self.counts, strict=True)) / sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A language model's batch, as a collator makes it."""
+
+    input_ids: Tensor | None
+    labels: Tensor | None
+    attention_mask: Tensor | None
+    position_ids: Tensor | None
+    prompt_mask: Tensor | None  # True on prompt positions
+    logits: Tensor | None
+    ignore_index: int
+    model_shifts: bool  # whether the model shifts the labels itself, as Hugging Face's do
+    eos: int | None
+    pad: int | None
+    vocabulary: int | None  # len(tokenizer)
+    has_chat_template: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crosscheck:
+    """A loss function against the reference in float64."""
+
+    ours: float
+    reference: float
+    cosine: float
+    norm_ratio: float
+    where: str
+    value_agrees: bool
+    gradient_agrees: bool
+    ignored: int
+    count: int
+    without_ignored: Any = None  # Crosscheck | None: the same on the rows that are not ignored
+
+    @property
+    def agrees(self) -> bool:
+        return self.value_agrees and self.gradient_agrees
+
+
+@dataclass(frozen=True, slots=True)
+class Overfit:
+    """A copy of the model, trained on one batch."""
+
+    steps: int
+    first: float
+    last: float
+    classes: int

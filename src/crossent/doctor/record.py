@@ -1,0 +1,192 @@
+"""One call of a loss, with what the rules ask of it: each fact is found once, when a rule first asks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossent.doctor import graph, sample
+from crossent.doctor.finding import Place
+
+# Measured: how far the rows of a softmax or log_softmax of this dtype are from 1 and from 0, times about ten.
+SUM_TOLERANCE = {torch.bfloat16: 1e-2, torch.float16: 2e-3}
+LSE_TOLERANCE = {torch.bfloat16: 6e-2, torch.float16: 1e-2}
+HALF = (torch.bfloat16, torch.float16)
+ENOUGH_VALUES = 32  # below, a row of raw logits may look like probabilities by chance
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Token ids that the model looked up before this loss."""
+
+    ids: Tensor  # (B, T)
+    rows: int  # size of the table
+    padding_idx: int | None
+
+
+@dataclass(eq=False)
+class CallRecord:
+    """A call: torch's names, the tensors as the user passed them."""
+
+    function: str
+    input: Tensor
+    target: Tensor | None = None
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: str = "mean"
+    label_smoothing: float = 0.0
+    log_target: bool = False
+    class_dim_given: int | None = None
+    result: Tensor | None = None
+    place: Place = field(default_factory=Place)
+    index: int = 0  # how often this line has called before
+    grad_enabled: bool = True
+    is_training: bool | None = None  # None: not known
+    is_watched: bool = False  # seen as it happened, not asked about afterwards
+    up_to_constant: bool = False  # the logits were read from a graph: each row is known but for a constant
+    blind: str | None = None  # why values must not be read
+    error: Exception | None = None
+    embedded: tuple[Embedded, ...] = ()
+
+    @cached_property
+    def chain(self) -> graph.Chain:
+        """How the input came about."""
+        return graph.chain_of(self.input)
+
+    @cached_property
+    def target_chain(self) -> graph.Chain:
+        return graph.chain_of(self.target)
+
+    @cached_property
+    def class_dim(self) -> int:
+        """Where the loss reads the classes."""
+        if self.class_dim_given is not None:
+            return self.class_dim_given % max(1, self.input.dim())
+        if self.function in ("cross_entropy", "nll_loss"):
+            return 1 if self.input.dim() > 1 else 0
+        return self.input.dim() - 1 if self.input.dim() else 0
+
+    @property
+    def classes(self) -> int:
+        return int(self.input.shape[self.class_dim]) if self.input.dim() else 1
+
+    @property
+    def row_count(self) -> int:
+        return self.input.numel() // max(1, self.classes)
+
+    @property
+    def dtype(self) -> str:
+        return str(self.input.dtype).removeprefix("torch.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.input.shape)
+
+    @property
+    def floor(self) -> float:
+        """The lowest loss that probabilities in place of logits can reach: log(1 + (C - 1)/e)."""
+        return math.log1p((self.classes - 1) / math.e)
+
+    @cached_property
+    def has_index_target(self) -> bool:
+        return self.target is not None and not self.target.is_floating_point()
+
+    # ---- values --------------------------------------------------------------------------------
+
+    @cached_property
+    def sample(self) -> sample.Sample | None:
+        """Rows of this call, or None where values cannot be read."""
+        if self.blind is not None or not self.input.is_floating_point() or self.input.numel() == 0:
+            return None
+        if self.input.dim() == 0:
+            return None
+        return sample.take(self.input, self.target, self.class_dim, self.ignore_index, self.result)
+
+    @property
+    def knows_values(self) -> bool:
+        """Whether the sampled rows are the input itself, and not only its log_softmax."""
+        return self.sample is not None and not self.up_to_constant
+
+    @property
+    def loss(self) -> float | None:
+        """The loss, where it is one number."""
+        return None if self.sample is None else self.sample.result
+
+    @property
+    def valid_count(self) -> int | None:
+        """How many targets are not ignored, where all were counted."""
+        counted = None if self.sample is None else self.sample.counted
+        return counted.valid if counted is not None and counted.is_exact else None
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """Sampled rows; empty where values cannot be read."""
+        return torch.empty(0, 1, device="cpu") if self.sample is None else self.sample.rows
+
+    @cached_property
+    def sums(self) -> Tensor:
+        return self.rows.sum(1)
+
+    @cached_property
+    def lses(self) -> Tensor:
+        return self.rows.logsumexp(1)
+
+    @cached_property
+    def low(self) -> float:
+        return float(self.rows.min()) if self.rows.numel() else math.nan
+
+    @cached_property
+    def high(self) -> float:
+        return float(self.rows.max()) if self.rows.numel() else math.nan
+
+    @cached_property
+    def sum_tolerance(self) -> float:
+        return SUM_TOLERANCE.get(self.input.dtype, 1e-5)
+
+    @cached_property
+    def lse_tolerance(self) -> float:
+        return LSE_TOLERANCE.get(self.input.dtype, 1e-4)
+
+    @property
+    def has_enough_values(self) -> bool:
+        return self.input.numel() >= ENOUGH_VALUES
+
+    @cached_property
+    def sums_to_one(self) -> bool:
+        """Whether the rows are probabilities, by their values."""
+        return self.in_unit_range and bool((self.sums - 1).abs().max() <= self.sum_tolerance)
+
+    @cached_property
+    def in_unit_range(self) -> bool:
+        return (
+            self.rows.numel() > 0 and not self.up_to_constant and self.low >= 0 and self.high <= 1 + self.sum_tolerance
+        )
+
+    @cached_property
+    def is_normalised_log(self) -> bool:
+        """Whether the rows are log-probabilities, by their values."""
+        return self.rows.numel() > 0 and not self.up_to_constant and bool(self.lses.abs().max() <= self.lse_tolerance)
+
+    @cached_property
+    def unread_dim(self) -> int | None:
+        """A dimension other than the classes' along which exp(input) or the input sums to 1; None if there is none."""
+        if self.blind is not None or self.input.numel() > sample.MOST_LOGITS or self.input.dim() < 2:
+            return None
+        with torch.no_grad():
+            for dim in range(self.input.dim()):
+                values = self.input.detach()
+                if dim == self.class_dim or values.shape[dim] == 1:
+                    continue
+                values = values.exp() if self.function != "cross_entropy" else values
+                if bool((values.sum(dim) - 1).abs().max() <= max(self.sum_tolerance, self.lse_tolerance)):
+                    return dim
+        return None
+
+    def facts(self) -> dict[str, Any]:
+        """What a report says of a call without findings."""
+        return {"function": self.function, "shape": self.shape, "dtype": self.dtype, "place": str(self.place)}

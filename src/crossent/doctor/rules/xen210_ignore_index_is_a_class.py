@@ -1,0 +1,47 @@
+"""ignore_index is a real class.
+
+What
+    ``ignore_index=0`` where 0 is a class of its own, not padding.
+Why
+    Samples of that class are left out of loss and gradient: it is never learned.
+Bad::
+
+    loss = F.cross_entropy(model(x), y, ignore_index=0)  # XEN210
+
+Good::
+
+    loss = F.cross_entropy(model(x), y)
+
+How it is detected
+    ignore_index lies in 0..C-1, there are at most 1,000 classes, and between 0 and half of the labels have it. A
+    note: a padding class 0 is common and right.
+False positives
+    Padding with 0 in small vocabularies.
+References
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+"""
+
+from __future__ import annotations
+
+from crossent.doctor.finding import Found
+from crossent.doctor.record import CallRecord
+
+MESSAGE = (
+    "ignore_index={ignore_index} is also class {ignore_index} of {classes}: {count} samples ({share:.1%}) are left out."
+)
+CONSEQUENCE = "if {ignore_index} is not padding, that class is never learned."
+FIX = "use an ignore_index outside 0..{last} (the default is -100) unless {ignore_index} means padding."
+
+
+def from_values(record: CallRecord) -> Found | None:
+    counted = None if record.sample is None else record.sample.counted
+    if counted is None or not 0 <= record.ignore_index < record.classes or record.classes > 1000:
+        return None
+    left_out = counted.total - counted.valid
+    if not 0 < left_out <= counted.total / 2:
+        return None
+    evidence = {
+        "ignore_index": record.ignore_index, "classes": record.classes, "count": left_out, "last": record.classes - 1,
+        "share": left_out / counted.total,
+    }  # fmt: skip
+    return Found(evidence, "low")

@@ -1,0 +1,251 @@
+"""``doctor.watch``: the losses of a block, looked at while they are called.
+
+For the time of the block the losses in ``torch.nn.functional`` and crossent's own are wrapped. A watched call costs
+a walk of the graph and a sample of rows; a call that is not watched costs one comparison. Watched are the first
+``steps`` optimizer steps and then every ``every``-th; within a step at most 32 calls of one line.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossent.doctor import examine
+from crossent.doctor.arguments import record_of
+from crossent.doctor.finding import Finding, LossDoctorWarning, Place
+from crossent.doctor.hooks import Hooks
+from crossent.doctor.moments import Accumulation, Backward
+from crossent.doctor.place import of_caller, readable
+from crossent.doctor.record import CallRecord, Embedded
+from crossent.doctor.report import Report
+
+CALLS_PER_STEP = 32  # of one line
+EMBEDDINGS_KEPT = 8
+Announce = Callable[[Finding], None]
+
+
+def watch(
+    model: torch.nn.Module | None = None,
+    steps: int = 3,
+    every: int = 1000,
+    *,
+    announce: Announce | str | None = "warn",
+    all_ranks: bool = False,
+) -> Watch:
+    """Watch the losses that are called inside a ``with`` block.
+
+    Args:
+        model: if given, calls while it is in eval mode are known to be evaluation.
+        steps: optimizer steps watched from the start; calls before the first step count as step 0.
+        every: after them, each step whose number is a multiple of this is watched again; 0: none.
+        announce: "warn" warns of each finding once per line as it is found (:class:`LossDoctorWarning`), a
+            function is called with it, None keeps silent.
+        all_ranks: watch in every process of a distributed job, not in rank 0 only.
+
+    Returns: a context manager with a ``report``.
+
+    Example:
+        >>> import torch, crossent
+        >>> model, x, y = torch.nn.Linear(4, 8), torch.eye(4), torch.arange(4)
+        >>> with crossent.doctor.watch(announce=None) as watching:
+        ...     loss = torch.nn.functional.cross_entropy(model(x).softmax(1), y)
+        >>> watching.report.codes
+        ['XEN101']
+    """
+    is_off = not all_ranks and os.environ.get("RANK", "0") not in ("", "0")
+    return Watch(model, steps, every, announce, is_off)
+
+
+class Watch:
+    """What :func:`watch` returns."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module | None,
+        steps: int,
+        every: int,
+        announce: Announce | str | None,
+        is_off: bool = False,
+    ) -> None:
+        self._model, self._steps, self._every = model, steps, every
+        self._announce, self._is_off = announce, is_off
+        self._findings: dict[tuple[str, str, int], Finding] = {}
+        self._limits: dict[str, None] = {}
+        self._lock = threading.RLock()
+        self._thread = threading.local()
+        self._step = 0
+        self._calls_in_step: dict[tuple[str, str, int], int] = {}
+        self._calls: dict[tuple[str, str, int], int] = {}
+        self._means: dict[tuple[str, str, int, bool], list[tuple[float, int]]] = {}
+        self._losses: list[float] = []
+        self._backwards = 0
+        self._embedded: list[Embedded] = []
+        self._places: dict[tuple[str, int], Place] = {}
+        self._hooks = Hooks(self)
+        self.is_due = steps > 0
+        self.watched_calls = 0
+
+    @property
+    def report(self) -> Report:
+        """What was found so far."""
+        with self._lock:
+            calls = f"{self.watched_calls} watched loss call{'s' if self.watched_calls != 1 else ''}"
+            return Report(list(self._findings.values()), list(self._limits), calls)
+
+    def __enter__(self) -> Watch:
+        if not self._is_off:
+            self._hooks.install()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hooks.remove()
+        self._finish_step()
+        if isinstance(error, Exception) and not self._was_explained(error):
+            from crossent.doctor.exceptions import explain_error
+
+            explained = explain_error(error)
+            self._add(explained.findings, [])
+
+    # ---- what the hooks call -------------------------------------------------------------------
+
+    def call(self, function: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a loss, and look at the call."""
+        if getattr(self._thread, "is_busy", False):
+            return original(*args, **kwargs)
+        self._thread.is_busy = True  # crossent's losses may call torch's: one call is looked at once
+        try:
+            result = original(*args, **kwargs)
+        except Exception as error:
+            self._look_at_refusal(function, args, kwargs, error)
+            raise
+        else:
+            if self.is_due:
+                self._look(function, args, kwargs, result)
+            return result
+        finally:
+            self._thread.is_busy = False
+
+    def backward(self, root: Tensor) -> None:
+        """``root.backward()`` is about to run."""
+        self._backwards += 1
+        facts = Backward(root, tuple(self._losses[-8:]))
+        findings, limits = examine.moment("backward", facts, readable(*of_caller(3)), "backward")
+        known = {code for code, _, _ in self._findings}
+        self._add([finding for finding in findings if finding.code != "XEN112" or "XEN112" not in known], limits)
+        self._losses.clear()
+        self._embedded.clear()
+
+    def embedding(self, ids: Any, weight: Any, padding_idx: int | None) -> None:
+        """Token ids were looked up."""
+        if isinstance(ids, Tensor) and isinstance(weight, Tensor) and ids.dim() == 2:
+            self._embedded = [
+                *self._embedded[1 - EMBEDDINGS_KEPT :],
+                Embedded(ids.detach(), weight.shape[0], padding_idx),
+            ]
+
+    def optimizer_step(self) -> None:
+        """An optimizer has made a step."""
+        if self.is_due:
+            self._finish_step()
+        self._step += 1
+        self.is_due = self._step < self._steps or bool(self._every and self._step % self._every == 0)
+
+    # ---- looking -------------------------------------------------------------------------------
+
+    def _look(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        file, line = of_caller(4)
+        site = (function, file, line)
+        in_step = self._calls_in_step.get(site, 0)
+        self._calls_in_step[site] = in_step + 1
+        if in_step >= CALLS_PER_STEP:
+            return
+        record = self._record(function, args, kwargs, site)
+        if record is None or not isinstance(result, Tensor):
+            return
+        record.result = result
+        record.index = self._calls.get(site, 0)
+        self._calls[site] = record.index + 1
+        self.watched_calls += 1
+        findings, limits = examine.call(record)
+        self._add(findings, limits)
+        self._remember(record, site)
+
+    def _record(
+        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], site: tuple[str, str, int]
+    ) -> CallRecord | None:
+        record = record_of(function, args, kwargs)
+        if record is not None:
+            record.place = self._place(site[1], site[2])
+            record.is_watched = True
+            record.is_training = None if self._model is None else self._model.training
+            record.embedded = () if kwargs.get("shift") else tuple(self._embedded)
+        return record
+
+    def _place(self, file: str, line: int) -> Place:
+        if (file, line) not in self._places:
+            self._places[file, line] = readable(file, line)
+        return self._places[file, line]
+
+    def _look_at_refusal(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
+        file, line = of_caller(4)
+        record = self._record(function, args, kwargs, (function, file, line))
+        if record is None:
+            return
+        record.error = error
+        findings, limits = examine.refused(record)
+        self._add(findings, limits)
+        if findings:
+            error.crossent_doctor = [finding.code for finding in findings]  # type: ignore[attr-defined]
+
+    def _remember(self, record: CallRecord, site: tuple[str, str, int]) -> None:
+        """The loss and its count, for the rules on means of means."""
+        loss, count = record.loss, record.valid_count
+        if loss is None:
+            return
+        self._losses.append(loss)
+        if record.reduction == "mean" and count and record.weight is None:
+            key = (*site, record.grad_enabled)
+            self._means.setdefault(key, []).append((loss, count))
+
+    def _finish_step(self) -> None:
+        """Means of one line in one optimizer step; evaluation is one step, however long."""
+        with self._lock:
+            means, self._means = self._means, {}
+            backwards, self._backwards = self._backwards, 0
+            self._calls_in_step.clear()
+        for (function, file, line, with_gradients), pairs in means.items():
+            if with_gradients and backwards < 2:
+                continue
+            facts = Accumulation(tuple(loss for loss, _ in pairs), tuple(n for _, n in pairs), is_watched=True)
+            kind = "accumulation" if with_gradients else "evaluation"
+            self._add(*examine.moment(kind, facts, self._place(file, line), function))
+
+    def _was_explained(self, error: Exception) -> bool:
+        return hasattr(error, "crossent_doctor")
+
+    def _add(self, findings: list[Finding], limits: list[str]) -> None:
+        for limit in limits:
+            self._limits.setdefault(limit)
+        for finding in findings:
+            key = (finding.code, finding.file, finding.line)
+            with self._lock:
+                is_new = key not in self._findings
+                self._findings.setdefault(key, finding)
+            if is_new:
+                self._say(finding)
+
+    def _say(self, finding: Finding) -> None:
+        if callable(self._announce):
+            self._announce(finding)
+        elif self._announce == "warn":
+            text = str(finding)
+            warnings.warn_explicit(text, LossDoctorWarning, finding.file, finding.line)

@@ -1,0 +1,349 @@
+"""The doctor as it is called: reports and their formats, what it must leave alone, where it must keep silent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import crossent
+from crossent import doctor
+from crossent.doctor.hooks import MARK
+from crossent.doctor.sample import MOST_LOGITS, take
+
+MODEL = nn.Linear(20, 10)
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(32, 20), torch.arange(32) % 10
+
+
+def wrong_loss() -> torch.Tensor:
+    x, y = batch()
+    return F.cross_entropy(MODEL(x).softmax(1), y)
+
+
+# ------------------------------------------------------------------------------------------------ asked about a loss
+
+
+def test_a_loss_is_read_from_its_graph() -> None:
+    report = doctor(wrong_loss())
+    (finding,) = report.findings
+    assert (finding.code, finding.catalogue, finding.severity) == ("XEN101", "A1", "error")
+    assert finding.file.endswith("test_doctor.py")
+    assert finding.line == test_a_loss_is_read_from_its_graph.__code__.co_firstlineno + 1
+    assert "1.461" in finding.consequence
+    assert not report.ok
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_crossents_own_loss_is_read_too(backend: str) -> None:
+    x, y = batch()
+    loss = crossent.cross_entropy(MODEL(x).softmax(1), y, backend=backend)
+    report = doctor(loss)
+    assert report.codes == ["XEN101"]
+    assert "sampled rows sum to 1.0000" in report.findings[0].message  # the logits themselves were saved
+    assert doctor(crossent.cross_entropy(MODEL(x), y, backend=backend)).ok
+
+
+def test_options_of_a_loss_come_back_signed() -> None:
+    x, y = batch()
+    labels = y.clone()
+    labels[:31] = -100
+    (finding,) = doctor(F.cross_entropy(MODEL(x), labels)).findings
+    assert finding.evidence["ignore_index"] == -100 and finding.evidence["ignored"] == 31
+
+
+def test_smoothing_and_probability_targets_are_walked_through() -> None:
+    x, y = batch()
+    assert doctor(F.cross_entropy(MODEL(x).softmax(1), y, label_smoothing=0.1)).codes == ["XEN101"]
+    soft = F.one_hot(y, 10).float()
+    assert doctor(F.cross_entropy(MODEL(x).softmax(1), soft)).codes == ["XEN101"]
+    assert doctor(F.cross_entropy(MODEL(x), soft)).codes == []
+
+
+def test_a_sound_loss_and_a_freed_one() -> None:
+    x, y = batch()
+    loss = F.cross_entropy(MODEL(x), y)
+    assert doctor(loss).ok
+    loss.backward()
+    report = doctor(loss)
+    assert report.ok and "after backward" in report.limits[0]
+
+
+def test_a_loss_without_a_graph() -> None:
+    x, y = batch()
+    assert doctor(F.cross_entropy(MODEL(x).detach(), y)).codes == ["XEN110"]
+    assert doctor(torch.tensor(1.5, requires_grad=True)).codes == ["XEN111"]
+    with torch.no_grad():
+        report = doctor(F.cross_entropy(MODEL(x), y))
+    assert report.ok and "gradients are off" in report.limits[0]
+
+
+def test_values_are_judged_where_there_is_no_graph() -> None:
+    x, y = batch()
+    p = MODEL(x).softmax(1).detach()
+    assert doctor(p, y).codes == ["XEN101"]
+    assert doctor(p, y, function="nll_loss").codes == ["XEN103"]
+    assert doctor(p.log(), y, function="nll_loss").ok
+    assert doctor(MODEL(x).detach(), y + 1).codes == ["XEN203"]
+    with pytest.raises(TypeError, match="it knows"):
+        doctor(p, y, colour="red")
+
+
+def test_few_values_say_nothing() -> None:
+    """A row of two raw logits lies in [0, 1] by chance in one batch of four."""
+    assert doctor(torch.tensor([[0.4, 0.6]]), torch.tensor([0])).ok
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_probabilities_are_recognised_in_every_dtype(dtype: torch.dtype, classes: int) -> None:
+    p = (3 * torch.randn(64, classes)).softmax(1).to(dtype)
+    assert "XEN101" in doctor(p, torch.arange(64) % classes).codes
+
+
+# ------------------------------------------------------------------------------------------------------------ opaque
+
+
+def test_where_the_graph_is_opaque_values_are_tested_and_it_is_said() -> None:
+    x, y = batch()
+    x.requires_grad_()
+    with doctor.watch(announce=None) as watching:
+        F.cross_entropy(checkpoint(lambda x: MODEL(x).softmax(1), x, use_reentrant=True), y)
+    report = watching.report
+    assert report.codes == ["XEN101"]
+    assert "checkpointing" in report.findings[0].message
+    assert any("opaque" in limit for limit in report.limits)
+
+
+def test_a_compiled_model_is_opaque_and_a_compiled_loss_is_left_alone() -> None:
+    x, y = batch()
+    head = torch.compile(nn.Sequential(MODEL, nn.Softmax(1)), backend="aot_eager")
+
+    @torch.compile(backend="aot_eager", fullgraph=True)
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(MODEL(x).softmax(1), y)
+
+    with doctor.watch(announce=None) as watching:
+        F.cross_entropy(head(x), y)
+        assert watching.report.codes == ["XEN101"]
+        step(x, y).backward()  # a graph break would raise
+    assert watching.watched_calls == 1
+
+
+def test_transforms_get_what_they_would_get() -> None:
+    x, y = batch()
+    with doctor.watch(announce=None) as watching:
+        gradient = torch.func.grad(lambda x: F.cross_entropy(MODEL(x).softmax(1), y))(x)
+        rows = torch.func.vmap(lambda z, t: F.cross_entropy(z, t))(MODEL(x), y)
+    assert gradient.shape == x.shape and rows.shape == (32,)
+    assert any("values were not read" in limit for limit in watching.report.limits)
+
+
+def test_a_scripted_function_is_what_it_was() -> None:
+    def loss(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(z, y)
+
+    x, y = batch()
+    with doctor.watch(announce=None), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(loss)
+    assert torch.equal(scripted(MODEL(x), y), F.cross_entropy(MODEL(x), y))
+
+
+# --------------------------------------------------------------------------------------------------------- read-only
+
+
+def test_watching_changes_nothing() -> None:
+    x, y = batch()
+    names = ("cross_entropy", "nll_loss", "kl_div", "embedding", "binary_cross_entropy_with_logits")
+    before = [getattr(F, name) for name in names] + [torch.Tensor.backward, crossent.cross_entropy]
+
+    def train() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        torch.manual_seed(3)
+        model = nn.Sequential(nn.Linear(20, 10), nn.Dropout(0.5))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+        return loss.detach(), next(model.parameters()).detach(), torch.get_rng_state()
+
+    plain = train()
+    with doctor.watch(announce=None) as watching:
+        watched = train()
+    assert watching.watched_calls == 3
+    assert all(torch.equal(a, b) for a, b in zip(plain, watched, strict=True))
+    assert before == [getattr(F, name) for name in names] + [torch.Tensor.backward, crossent.cross_entropy]
+    assert not hasattr(F.cross_entropy, MARK)
+
+
+def test_only_some_rows_are_read() -> None:
+    logits = torch.zeros(512, 4000)
+    logits[1:-1] = torch.nan  # rows between the first and the last
+    sample = take(logits, torch.zeros(512, dtype=torch.long), 1, -100)
+    assert sample.rows.numel() <= MOST_LOGITS and not sample.is_whole
+    assert sample.counted is not None and sample.counted.total == 512
+    assert torch.equal(take(logits, None, 1, -100).rows.isnan(), sample.rows.isnan())  # the same rows each time
+
+
+def test_a_sample_finds_the_right_rows_in_every_layout() -> None:
+    logits = torch.randn(3, 7, 50, 40)
+    target = torch.randint(0, 7, (3, 50, 40))
+    sample = take(logits, target, 1, -100)
+    rows = logits.movedim(1, -1).reshape(-1, 7)
+    assert sample.target is not None and len(sample.rows) == 256
+    picked = torch.linspace(0, 5999, 256, dtype=torch.float64).round().long()
+    assert torch.equal(sample.rows, rows[picked]) and torch.equal(sample.target, target.reshape(-1)[picked])
+
+
+def test_watching_ends_after_the_first_steps_and_comes_back() -> None:
+    x, y = batch()
+    optimizer = torch.optim.SGD(MODEL.parameters(), lr=0.0)
+    with doctor.watch(steps=2, every=5, announce=None) as watching:
+        for step in range(12):
+            F.cross_entropy(MODEL(x), y)
+            optimizer.step()
+            assert watching.watched_calls == [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4][step]
+
+
+def test_other_ranks_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with doctor.watch(announce=None) as watching:
+        wrong_loss()
+    assert watching.report.ok and not watching.watched_calls
+    with doctor.watch(announce=None, all_ranks=True) as watching:
+        wrong_loss()
+    assert watching.report.codes == ["XEN101"]
+
+
+def test_a_rule_that_fails_does_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossent.doctor.rules import xen109_one_class
+
+    doctor(wrong_loss())  # rules are collected now
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    from crossent.doctor import examine
+
+    monkeypatch.setattr(xen109_one_class, "from_values", fail)
+    monkeypatch.setattr(examine, "_rules", {})
+    with doctor.watch(announce=None) as watching:
+        wrong_loss()
+    assert watching.report.codes == ["XEN101"]
+    assert any("XEN109 could not be evaluated: ZeroDivisionError: planted" in limit for limit in watching.report.limits)
+
+
+def test_threads() -> None:
+    with doctor.watch(announce=None) as watching:
+        threads = [threading.Thread(target=wrong_loss) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert watching.report.codes == ["XEN101"]
+
+
+def test_it_warns_once_per_line() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with doctor.watch():
+            for _ in range(3):
+                wrong_loss()
+    (warning,) = caught
+    assert warning.category is doctor.LossDoctorWarning and "XEN101" in str(warning.message)
+    assert warning.filename.endswith("test_doctor.py")
+
+
+def test_it_works_under_crossents_patch() -> None:
+    with pytest.MonkeyPatch.context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from crossent import patching
+
+        with patching.patch(), doctor.watch(announce=None) as watching:
+            wrong_loss()
+            x, y = batch()
+            nn.CrossEntropyLoss()(MODEL(x).softmax(1), y)
+            crossent.CrossEntropyLoss()(MODEL(x).softmax(1), y)
+    assert watching.report.codes == ["XEN101"] * 3 and watching.watched_calls == 3
+    assert not hasattr(F.cross_entropy, MARK) and not hasattr(crossent.functional.cross_entropy, MARK)
+
+
+# ----------------------------------------------------------------------------------------------------------- reports
+
+
+def test_report_formats(tmp_path: Path) -> None:
+    report = doctor(wrong_loss())
+    for name in ("r.html", "r.json", "r.sarif", "r.txt"):
+        report.save(tmp_path / name)
+    data = json.loads((tmp_path / "r.json").read_text())
+    asked = {"code", "catalogue", "name", "severity", "confidence", "file", "line", "message", "evidence", "fix"}
+    assert asked <= set(data["findings"][0])
+    html = (tmp_path / "r.html").read_text()
+    assert (
+        "<script" not in html
+        and "XEN101" in html
+        and "prefers-color-scheme:dark" in html
+        and "width=device-width" in html
+    )
+    with pytest.raises(ValueError, match=r"\.sarif"):
+        report.save(tmp_path / "r.pdf")
+    with pytest.raises(doctor.LossDoctorError, match="XEN101"):
+        report.raise_if("warning")
+    assert doctor.Report().raise_if("note").ok
+
+
+def test_html_escapes_what_a_script_calls_its_files() -> None:
+    (finding,) = doctor(wrong_loss()).findings
+    fields = {name: getattr(finding, name) for name in finding.__slots__}
+    report = doctor.Report([doctor.Finding(**{**fields, "file": "<img src=x>.py"})])
+    assert "<img" not in report._repr_html_() and "&lt;img" in report._repr_html_()
+
+
+def test_sarif_declares_all_rules() -> None:
+    from crossent.doctor.rules import table
+
+    log = doctor(wrong_loss()).to_sarif()
+    (run,) = log["runs"]
+    assert log["version"] == "2.1.0"
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert rules == [row.code for row in table.ROWS]
+    (result,) = run["results"]
+    assert rules[result["ruleIndex"]] == result["ruleId"] == "XEN101"
+    location = result["locations"][0]["physicalLocation"]
+    assert location["region"]["startLine"] > 1 and not Path(location["artifactLocation"]["uri"]).is_absolute()
+    assert result["partialFingerprints"]
+
+
+def test_rich_shows_the_same() -> None:
+    from rich.console import Console
+
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(doctor(wrong_loss()))
+    text = console.export_text()
+    console.file.close()
+    assert "XEN101 error" in text and "fix:" in text
+
+
+# ---------------------------------------------------------------------------------------------------------- imports
+
+
+def test_import_loads_nothing() -> None:
+    code = (
+        "import sys, crossent.doctor, crossent.doctor.rules.table\n"
+        "assert 'torch' not in sys.modules and not any('xen1' in name for name in sys.modules)\n"
+        "import crossent\nassert crossent.doctor is sys.modules['crossent.doctor']\nassert callable(crossent.doctor)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

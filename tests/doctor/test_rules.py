@@ -1,0 +1,84 @@
+"""Every rule's page: its bad example is found at its line, its good example is not, its sections are there."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import textwrap
+from types import ModuleType
+
+import pytest
+
+from crossent.doctor.finding import LEVELS, Row
+from crossent.doctor.rules import table
+from doctor.stage import Example, found, play
+
+SECTIONS = ["What", "Why", "Bad::", "Good::", "How it is detected", "False positives", "References"]
+
+
+def page(row: Row) -> str:
+    return inspect.getdoc(table.rule(row)) or ""
+
+
+def example(row: Row, kind: str) -> Example:
+    text = re.search(rf"^{kind}::\n\n(.+?)\n\n(?=\S)", page(row), re.MULTILINE | re.DOTALL)
+    assert text, f"{row.code} has no {kind} example"
+    return Example(f"{row.code} {kind}", textwrap.dedent(text[1]))
+
+
+@pytest.mark.parametrize("row", table.ROWS, ids=lambda row: row.code)
+def test_the_bad_example_is_found(row: Row) -> None:
+    bad = example(row, "Bad")
+    report = play(bad)
+    assert bad.expected, "the bad example marks no line"
+    assert bad.expected <= found(report), str(report)
+    others = {code for code, _ in found(report, "warning")} - {code for code, _ in bad.expected}
+    assert not others, str(report)
+    assert all("could not be evaluated" not in limit for limit in report.limits), report.limits
+
+
+@pytest.mark.parametrize("row", table.ROWS, ids=lambda row: row.code)
+def test_the_good_example_is_not(row: Row) -> None:
+    report = play(example(row, "Good"))
+    assert row.code not in report.codes, str(report)
+    assert report.ok, str(report)
+    assert all("could not be evaluated" not in limit for limit in report.limits), report.limits
+
+
+@pytest.mark.parametrize("row", table.ROWS, ids=lambda row: row.code)
+def test_a_page_is_complete(row: Row) -> None:
+    lines = page(row).splitlines()
+    places = [lines.index(section) for section in SECTIONS]
+    assert places == sorted(places)
+    assert lines[0].endswith(".") and not lines[1]
+
+
+def test_the_table_is_consistent() -> None:
+    assert len({row.code for row in table.ROWS}) == len({row.catalogue for row in table.ROWS}) == len(table.ROWS)
+    assert [row.code for row in table.ROWS] == sorted(row.code for row in table.ROWS)
+    for row in table.ROWS:
+        letter, number = row.catalogue[0], int(row.catalogue[1:])
+        assert row.code == f"XEN{'ABCDEFG'.index(letter) + 1}{number:02d}"
+        assert row.severity in LEVELS
+
+
+def functions_of(rule: ModuleType) -> set[str]:
+    return {name for name in vars(rule) if name.startswith("from_")}
+
+
+def test_every_rule_is_asked() -> None:
+    """A function that the engine does not know would never run."""
+    ways = importlib.import_module("crossent.doctor.examine").WAYS
+    known = {name for names in ways.values() for name in names}
+    for row in table.ROWS:
+        rule = table.rule(row)
+        assert functions_of(rule) and functions_of(rule) <= known, row.code
+        for part in ("MESSAGE", "CONSEQUENCE", "FIX"):
+            assert getattr(rule, part).strip()
+
+
+def test_all_files_are_in_the_table() -> None:
+    folder = importlib.import_module("crossent.doctor.rules").__path__[0]
+    files = {path.removesuffix(".py") for path in __import__("os").listdir(folder) if path.startswith("xen")}
+    assert files == {row.module for row in table.ROWS}
