@@ -68,16 +68,19 @@ def row_terms(
     readouts: bool,
 ) -> RowTerms:
     """All per-row terms of a call whose shapes were checked; ``dim`` is the class dimension."""
-    z = map_logits(input, logit_scale, softcap, dim)
     smoothing = label_smoothing if label_smoothing > 0.0 else 0.0
     on = 1.0 - smoothing
     is_index = not target.is_floating_point()
     if is_index:
         read = target != ignore_index
         target = torch.where(read, target.to(torch.int64), torch.zeros_like(target, dtype=torch.int64))
-        z = torch.where(read.unsqueeze(dim), z, torch.zeros_like(z))
+        # Before the map: the gradient of tanh or of the scale would carry a NaN back.
+        input = torch.where(read.unsqueeze(dim), input, torch.zeros_like(input))
+        if logit_scale is not None and logit_scale.dim() > 0:
+            logit_scale = torch.where(read, logit_scale, torch.zeros_like(logit_scale))
     else:
-        read = torch.ones_like(z.select(dim, 0), dtype=torch.bool)
+        read = torch.ones_like(input.select(dim, 0), dtype=torch.bool)
+    z = map_logits(input, logit_scale, softcap, dim)
     if normalised:
         top = torch.zeros_like(z.select(dim, 0))
         log_sum, shifted = top, z
@@ -110,7 +113,9 @@ def row_terms(
     if readouts:
         entropy = _entropy(shifted, log_sum, dim)
         predicted = z.detach().max(dim).indices
-        rank = (shifted.detach() > own.detach().unsqueeze(dim)).sum(dim) if is_index else torch.full_like(predicted, -1)
+        rank = torch.full_like(predicted, -1)
+        if is_index:  # of z, not of z - max: beside an infinite logit that is NaN
+            rank = (z.detach() > z.detach().gather(dim, target.unsqueeze(dim))).sum(dim)
     return RowTerms(
         row=torch.where(read, row + squares, zeros),
         share=torch.where(read, share, zeros),

@@ -32,7 +32,8 @@ def fields(backend: Backend, layout: Layout, problem: RowProblem, numbers: RowSt
         correct = (reading.predicted == problem.target) & (problem.target != problem.skip)
     else:
         correct = reading.predicted == problem.target.detach().max(1).indices
-    rows = (nll, lse, stats.entropy(numbers), problem.z_loss * lse.square())
+    squares = problem.z_loss * lse.square() if problem.z_loss else torch.zeros_like(lse)  # not 0 * inf
+    rows = (nll, lse, stats.entropy(numbers), squares)
     return (
         *(layout.from_rows(row) for row in rows),
         layout.from_rows(reading.predicted, -1),
