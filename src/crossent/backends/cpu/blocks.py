@@ -13,13 +13,11 @@ from numba import njit
 from crossent.backends.cpu.pointers import prefetch_line
 from crossent.backends.cpu.vector import exp, loop, tanh, where
 
-BLOCK = 512  # 32 lines: as many as a core can have under way, so one block is prefetched during exp
-PAD = 64  # four vectors of 16, a step of a loop
-
-# Functions that only kernels call. ``part``: called from one place, so it is laid into it (compiling
-# functions that call functions optimises the innermost once per level: 6 s for one kernel).
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
-part = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", inline="always")
+# How kernels, and functions that only kernels call, are compiled. PART: called from one place and laid
+# into it (each level of calls optimises what it calls once more: 6 s for one kernel without).
+KERNEL = {"error_model": "numpy", "nogil": True}
+INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+PART = {**INNER, "inline": "always"}
 
 
 # ---- memory <-> block
@@ -44,7 +42,7 @@ def store(block, target, factor, shift):
     target[...] = block[...] * factor - shift
 
 
-@inner
+@njit(**INNER)
 def prefetch(address, count_bytes):
     """Ask for memory that the next block will read, while this one is being worked on."""
     for offset in range(0, count_bytes, 64):
@@ -159,3 +157,16 @@ def dot_finite(block, x):
 def surprise(block, z, top, log_sum, factor):
     """block = factor * (log_sum - (z - top)), factor times -log softmax."""
     block[...] = factor * (log_sum - (z[...] - top))
+
+
+@loop(sums=1)
+def sum_of(block):
+    """sum block."""
+    return block[...]
+
+
+@loop(sums=2)
+def above_and_nan(block, z_y):
+    """How many of the block are greater than z_y, and how many are NaN (exact: a block is short)."""
+    z = block[...]
+    return where(">", z, z_y, 1.0, 0.0), where("==", z, z, 0.0, 1.0)

@@ -34,6 +34,15 @@ import torch
 KERNELS = {
     "loss_last": "rows_last",
     "grad_last": "rows_last",
+    "loss_inner": "rows_inner",
+    "grad_inner": "rows_inner",
+    "count": "reading",
+    "read_last": "reading",
+    "read_inner": "reading",
+    "log_softmax_last": "log_softmax",
+    "log_softmax_inner": "log_softmax",
+    "log_softmax_grad_last": "log_softmax",
+    "log_softmax_grad_inner": "log_softmax",
 }
 COMPUTE_DTYPES = (torch.float32, torch.float64)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from crossent.backends.cpu import threads
+from crossent.backends.cpu import normalised, threads
 from crossent.backends.cpu.cache import entry
 from crossent.backends.cpu.layout import (
     KIND,
@@ -15,9 +17,14 @@ from crossent.backends.cpu.layout import (
     Given,
     Grid,
     Numbers,
+    VECTORS,
     Place,
+    arrange,
+    can_join,
     index_place,
+    lanes_for,
     place_of,
+    scratch_last,
 )
 from crossent.backends.protocol import (
     RowCount,
@@ -32,51 +39,95 @@ from crossent.stats import GradCoefficients, RowStats
 
 # A result larger than this is written past the caches: no cache could keep it for its reader.
 PAST_CACHES_BYTES = 8 << 20
-# Time of one class on one thread, for the decision to share (measured on Zen 4: 0.3-0.6).
-CLASS_NS = 0.4
+# Time of one class and of one row on one thread, for the decision to share (measured on Zen 4).
+CLASS_NS, ROW_NS = 0.4, 60.0
 
 
 class _Call:
     """What every kernel is told about a problem; keeps alive the tensors whose addresses it holds."""
 
-    def __init__(self, rows: Rows, out: Tensor | None) -> None:
+    def __init__(self, rows: Rows, *tensors: Tensor | None) -> None:
         logits = rows.logits.resolve_neg()
         self.dtype = rows.compute_dtype
         self.outer, self.classes, self.inner = logits.shape
-        self.rows = self.outer * self.inner
-        self.logits = place_of(logits)
-        self.out = NOWHERE if out is None else place_of(out)
         scale = rows.logit_scale
         per_row = isinstance(scale, Tensor)
         row_scale = scale.to(self.dtype).contiguous() if per_row else None
         self.scale = 1.0 if per_row else float(scale)
         self.softcap = float(rows.softcap or 0.0)
         self.row_scale = row_scale.data_ptr() if per_row else 0
-        self.past_caches = int(out is not None and out.nbytes >= PAST_CACHES_BYTES and out.data_ptr() != logits.data_ptr())
-        self.alive = [logits, row_scale, out]
+        self.alive: list[Tensor | None] = [row_scale]
+        self.rows = self.outer * self.inner
+        self.places = [self._place(tensor) for tensor in (logits, *tensors)]
+        self._arrange(logits)
 
-    def grid(self, first: int, last: int) -> Grid:
-        return Grid(first, last, self.inner, self.classes, self.inner, 1)
+    def _place(self, tensor: Tensor | None) -> Place:
+        if tensor is None:
+            return NOWHERE
+        self.alive.append(tensor)
+        return place_of(tensor) if tensor.dim() == 3 else index_place(tensor)
 
-    def share(self, work) -> list[int]:
-        """``work(first, last)`` over all rows, on as many threads as it is worth."""
-        return threads.run(threads.plan(self.rows, self.classes * CLASS_NS), work)
+    def _arrange(self, logits: Tensor) -> None:
+        """Choose kernels and order of rows; ``rows`` and ``lanes`` become those of the arrangement."""
+        outer, inner = self.outer, self.inner
+        joined = can_join(logits.shape, tuple(self.places))
+        self.across_rows, joined, swapped = arrange(logits.shape, logits.stride(), joined)
+        by_outer, by_inner = inner, 1  # of per-row numbers
+        if joined and inner > 1:
+            self.places = [p._replace(outer=0) for p in self.places]
+            outer, inner = 1, outer * inner
+        elif swapped and self.across_rows:
+            self.places = [p._replace(outer=p.inner, inner=p.outer) for p in self.places]
+            outer, inner, by_outer, by_inner = inner, outer, 1, inner
+        self.shape = (outer, inner)
+        self.by_row = (by_outer, by_inner)
+
+    def share(self, kernel: str, arguments: Callable[[Grid], tuple], *, rows_kept: int = 1) -> list[int]:
+        """Run a kernel over all rows, on as many threads as it is worth. rows_kept: rows of scratch per row."""
+        outer, inner = self.shape
+        if not outer * inner:
+            return []
+        if self.across_rows:
+            lanes = lanes_for(self.classes, inner, self.dtype.itemsize, rows_kept)
+            units = outer * -(-inner // lanes)
+            size = lanes * (VECTORS + self.classes * rows_kept)
+            name, unit_ns = f"{kernel}_inner", lanes * self.classes * CLASS_NS
+        else:
+            lanes, units = 0, outer * inner
+            size = scratch_last(self.classes, rows_kept)
+            name, unit_ns = f"{kernel}_last", self.classes * CLASS_NS + ROW_NS
+        run = entry(name, self.dtype)
+
+        def work(first: int, last: int) -> int:
+            grid = Grid(first, last, inner, self.classes, *self.by_row, lanes)
+            return run(threads.scratch(size, self.dtype), *arguments(grid))
+
+        results = threads.run(threads.plan(units, unit_ns), work)
+        threads.release_scratch()
+        return results
+
+
+    def plain(self, out: Tensor) -> tuple[Columns, Numbers, Flags]:
+        """Arguments of a kernel without targets."""
+        past_caches = int(out.nbytes >= PAST_CACHES_BYTES)
+        return Columns(0, self.row_scale, 0), Numbers(1.0, 0.0, 0.0, self.scale, self.softcap, 1.0), Flags(0, 0, past_caches, 0)
 
 
 class _Scored(_Call):
     """A call with targets."""
 
-    def __init__(self, problem: RowProblem, out: Tensor | None) -> None:
-        super().__init__(problem, out)
+    def __init__(self, problem: RowProblem, out: Tensor | None, *more: Tensor | None) -> None:
         target = problem.target
         if not problem.is_index:
             target = target.resolve_neg() if target.dtype in KIND else target.float()
-        self.target = index_place(target) if problem.is_index else place_of(target)
+        super().__init__(problem, target, out, *more)
+        large = out is not None and out.nbytes >= PAST_CACHES_BYTES
+        self.past_caches = int(large and out.data_ptr() != problem.logits.data_ptr())
         self.weight = 0 if problem.class_weight is None else problem.class_weight.data_ptr()
         self.problem = problem
         self.skip = 0 if problem.skip is None else problem.skip
         self.has_skip = int(problem.skip is not None)
-        self.alive += [target, problem.class_weight]
+        self.alive.append(problem.class_weight)
 
     def numbers(self, factor: float = 1.0) -> Numbers:
         problem = self.problem
@@ -94,31 +145,22 @@ class _Scored(_Call):
             raise TargetOutOfRange(row, int(target[row // target.shape[1], row % target.shape[1]]))
 
 
-def _scratch_elements(classes: int) -> int:
-    """Two blocks, a reference per block and two rows of ``loss_last``."""
-    return 4 * 512 + classes // 512 + 3 * 64 + 2 * classes
-
-
 def _loss(call: _Scored, stats: Tensor | None, loss: Tensor | None, factor: float, row_factor: Tensor | None, tilt: bool) -> None:
     """Run the one-pass kernel."""
-    kernel = entry("loss_last", call.dtype)
-    size = _scratch_elements(call.classes)
     columns = Columns(call.weight, call.row_scale, 0 if row_factor is None else row_factor.data_ptr())
+    vectors = (0 if stats is None else stats.data_ptr(), call.rows, 0 if loss is None else loss.data_ptr())
     numbers, flags = call.numbers(factor), call.flags(tilt)
-    to_stats = 0 if stats is None else stats.data_ptr()
-    to_loss = 0 if loss is None else loss.data_ptr()
-
-    def work(first: int, last: int) -> int:
-        return kernel(
-            threads.scratch(size, call.dtype), call.grid(first, last), call.logits, call.target, call.out,
-            to_stats, call.rows, to_loss, numbers, columns, flags,
-        )  # fmt: skip
-
-    call.refuse(call.share(work))
+    kept = 2 if call.softcap and call.places[2].address else 1
+    call.refuse(call.share("loss", lambda grid: (grid, *call.places, *vectors, numbers, columns, flags), rows_kept=kept))
 
 
 def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
     """The statistics of each row in one read of the logits."""
+    if problem.normalised:
+        _check_targets(problem)
+        dot, mass = normalised.row_sums(problem)
+        zero = torch.zeros_like(dot)
+        return RowStats(zero, zero, dot, mass, zero if tilt else None)
     call = _Scored(problem, None)
     stats = torch.empty((4 + tilt, *problem.row_shape), dtype=call.dtype)
     _loss(call, stats, None, 1.0, None, tilt)
@@ -127,12 +169,16 @@ def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
 
 def row_loss_and_grad(problem: RowProblem, factor: Tensor, row_factor: Tensor | None, out: Tensor) -> Tensor:
     """Row losses, and ``factor * row_factor * d row / d logits`` in ``out`` (which may be the logits)."""
+    if problem.normalised:
+        stats = row_stats(problem)
+        normalised.gradient(problem, factor.expand_as(stats.dot) if row_factor is None else factor * row_factor, out)
+        return -stats.dot
     call = _Scored(problem, out)
     loss = torch.empty(problem.row_shape, dtype=call.dtype)
     if row_factor is not None:
         row_factor = row_factor.to(call.dtype).contiguous()
     if out.data_ptr() == problem.logits.data_ptr():
-        count_rows(problem, None)  # refuses targets before anything is overwritten
+        _check_targets(problem)  # before anything is overwritten
     _loss(call, None, loss, float(factor), row_factor, False)
     return loss
 
@@ -146,56 +192,88 @@ def row_grad(
     want: RowGradWant = RowGradWant(),  # noqa: B008
 ) -> RowGrads:
     """The gradient in ``out`` from known statistics."""
-    call = _Scored(problem, out)
+    if problem.normalised:
+        _check_targets(problem)
+        scale = normalised.gradient(problem, coefficients.hard, out)
+        target = normalised.target_gradient(problem, coefficients.hard) if want.target else None
+        return RowGrads(scale if want.scale else None, target)
+    target = torch.empty(problem.target.shape, dtype=problem.target.dtype) if want.target else None
+    call = _Scored(problem, out, target)
     vectors = [v if v is None else v.to(call.dtype).contiguous() for v in (stats.max, stats.log_sum, *coefficients)]
     scale = torch.empty(problem.row_shape, dtype=call.dtype) if want.scale else None
-    target = torch.empty(problem.target.shape, dtype=problem.target.dtype) if want.target else None
     given = Given(*(0 if v is None else v.data_ptr() for v in (*vectors, scale)))
-    target_place = NOWHERE if target is None else place_of(target)
-    kernel = entry("grad_last", call.dtype)
     columns, numbers, flags = Columns(call.weight, call.row_scale, 0), call.numbers(), call.flags()
-    size = _scratch_elements(0)
-
-    def work(first: int, last: int) -> int:
-        return kernel(
-            threads.scratch(size, call.dtype), call.grid(first, last), call.logits, call.target, call.out,
-            target_place, given, numbers, columns, flags,
-        )  # fmt: skip
-
-    call.refuse(call.share(work))
+    call.refuse(call.share("grad", lambda grid: (grid, *call.places, given, numbers, columns, flags), rows_kept=0))
     return RowGrads(scale, target)
 
 
 def count_rows(problem: RowProblem, row_weight: Tensor | None) -> RowCount:
     """How many rows are read, and the sum of their shares."""
-    target, dtype = problem.target, problem.compute_dtype
+    outer, inner = problem.row_shape
+    dtype = problem.compute_dtype
     if not problem.is_index:
-        rows = problem.row_shape[0] * problem.row_shape[1]
-        share = row_weight.to(dtype).sum() if row_weight is not None else torch.tensor(float(rows), dtype=dtype)
-        return RowCount(torch.tensor(rows), share)
-    read = torch.ones_like(target, dtype=torch.bool) if problem.skip is None else target != problem.skip
-    bad = ((target < 0) | (target >= problem.classes)) & read
-    if bad.any():
-        row = int(bad.flatten().nonzero()[0])
-        raise TargetOutOfRange(row, int(target.flatten()[row]))
-    share = read.to(dtype)
-    if problem.class_weight is not None:
-        share = share * problem.class_weight[torch.where(read, target, 0)]
+        share = torch.tensor(outer * inner, dtype=dtype) if row_weight is None else row_weight.to(dtype).sum()
+        return RowCount(torch.tensor(outer * inner), share)
     if row_weight is not None:
-        share = torch.where(read, share * row_weight, 0)
-    return RowCount(read.sum(), share.sum())
+        row_weight = row_weight.to(dtype).contiguous()
+    rows, share = _count(problem, problem.class_weight, row_weight)
+    return RowCount(torch.tensor(rows), torch.tensor(share, dtype=dtype))
+
+
+def _check_targets(problem: RowProblem) -> None:
+    """Refuse index targets out of range."""
+    if problem.is_index:
+        _count(problem, None, None)
+
+
+def _count(problem: RowProblem, weight: Tensor | None, row_weight: Tensor | None) -> tuple[int, float]:
+    """(rows that are read, sum of their shares); one thread: 2 ns a row, and sums in one order."""
+    outer, inner = problem.row_shape
+    if not outer * inner:
+        return 0, 0.0
+    target = problem.target
+    result = torch.empty(2, dtype=torch.float64)
+    addresses = [0 if tensor is None else tensor.data_ptr() for tensor in (weight, row_weight)]
+    skip = 0 if problem.skip is None else problem.skip
+    bad = entry("count", problem.compute_dtype)(
+        0,
+        Grid(0, outer, inner, problem.classes, inner, 1, 0),
+        index_place(target),
+        result.data_ptr(),
+        Columns(addresses[0], 0, addresses[1]),
+        Flags(skip, int(problem.skip is not None), 0, 0),
+    )
+    if bad >= 0:
+        raise TargetOutOfRange(bad, int(target[bad // inner, bad % inner]))
+    rows, share = result.tolist()
+    return int(rows), share
 
 
 def row_read(problem: RowProblem) -> RowReading:
     """Predicted class and rank of the target."""
-    raise NotImplementedError
+    call = _Scored(problem, None)
+    call.places.pop()
+    predicted, rank = torch.full((2, *problem.row_shape), -1).unbind()
+    columns, numbers, flags = Columns(call.weight, call.row_scale, 0), call.numbers(), call.flags()
+    to = (predicted.data_ptr(), rank.data_ptr())
+    call.refuse(call.share("read", lambda grid: (grid, *call.places, *to, numbers, columns, flags), rows_kept=0))
+    return RowReading(predicted, rank)
 
 
 def log_softmax(rows: Rows, out: Tensor) -> None:
-    raise NotImplementedError
+    """out = z - max - log sum exp(z - max)."""
+    call = _Call(rows, out)
+    columns, numbers, flags = call.plain(out)
+    call.share("log_softmax", lambda grid: (grid, *call.places, numbers, columns, flags))
 
 
 def log_softmax_grad(
     rows: Rows, log_probs: Tensor, upstream: Tensor, out: Tensor, *, want_scale: bool = False
 ) -> Tensor | None:
-    raise NotImplementedError
+    """out = (g - softmax sum_c g_c) dz/dx; on request the gradient to logit_scale per row."""
+    call = _Call(rows, log_probs, upstream, out)
+    columns, numbers, flags = call.plain(out)
+    scale = torch.empty(rows.row_shape, dtype=call.dtype) if want_scale else None
+    to = 0 if scale is None else scale.data_ptr()
+    call.share("log_softmax_grad", lambda grid: (grid, *call.places, to, numbers, columns, flags))
+    return scale

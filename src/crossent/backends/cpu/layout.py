@@ -41,6 +41,7 @@ class Grid(NamedTuple):
     classes: int
     row_outer: int
     row_inner: int
+    lanes: int  # rows_inner: rows of a tile; 0 in rows_last
 
 
 class Numbers(NamedTuple):
@@ -93,3 +94,66 @@ def index_place(target: Tensor) -> Place:
     """The place of ``(outer, inner)`` class indices."""
     outer, inner = target.stride()
     return Place(target.data_ptr(), INT64, outer, 0, inner)
+
+
+# Fewer classes than this do not fill the vectors of rows_last: such rows are worked on across rows.
+SHORT_ROW = 64
+# Fewer rows next to each other than this do not fill a vector of rows_inner.
+MIN_LANES = 16
+# A tile (lanes x V, in the compute type) should stay in L2 with room for what streams past it.
+TILE_BYTES = 256 << 10
+MAX_LANES = 512
+
+
+# Classes of a block of rows_last: 32 lines, as many as a core can have under way, so one block is
+# prefetched while exp works on the one before.
+BLOCK = 512
+PAD = 64  # blocks are padded to four vectors of 16, one step of a loop
+VECTORS = 24  # vectors of one number per lane that a tile of rows_inner needs besides its classes
+
+
+def scratch_last(classes: int, rows_kept: int) -> int:
+    """Elements of working memory for rows_last: three blocks, a reference per block, whole rows."""
+    return 3 * BLOCK + classes // BLOCK + 2 * PAD + rows_kept * (classes + PAD)
+
+
+class Arrangement(NamedTuple):
+    """Which way a call goes through its rows.
+
+    across_rows: kernels of rows_inner (a lane per row), else of rows_last (row by row).
+    joined: outer and inner are one dimension in memory. swapped: lanes run along outer.
+    """
+
+    across_rows: bool
+    joined: bool
+    swapped: bool
+
+
+def arrange(shape: tuple[int, int, int], strides: tuple[int, int, int], joined: bool) -> Arrangement:
+    """The arrangement for logits of these strides. joined: every tensor allows that."""
+    outer, classes, inner = shape
+    by_outer, by_class, by_inner = strides
+    if joined and inner > 1:
+        outer, inner = 1, outer * inner
+    if inner == 1 or (by_inner != 1 and by_outer == 1) or inner < MIN_LANES <= outer:
+        swapped, rows, by_row = True, outer, by_outer
+    else:
+        swapped, rows, by_row = False, inner, by_inner
+    if by_class == 1 or by_class < by_row:
+        across_rows = classes < SHORT_ROW and rows >= MIN_LANES
+    else:
+        across_rows = rows > 1
+    # A class index must be exact as a float32.
+    return Arrangement(across_rows and classes < 1 << 24, joined, swapped)
+
+
+def can_join(shape: tuple[int, ...], places: tuple[Place, ...]) -> bool:
+    """Whether (outer, inner) is one dimension of the inner stride in every tensor."""
+    outer, inner = shape[0], shape[-1]
+    return all(outer == 1 or inner == 1 or place.outer == inner * place.inner for place in places if place.address)
+
+
+def lanes_for(classes: int, rows: int, item_bytes: int, tiles: int) -> int:
+    """Rows of a tile: a multiple of 16."""
+    most = TILE_BYTES // (max(classes * tiles, 1) * item_bytes) // 16 * 16
+    return max(16, min(most, MAX_LANES, -(-rows // 16) * 16))

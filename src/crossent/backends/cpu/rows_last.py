@@ -18,8 +18,9 @@ from numba import njit
 from numba.core import types
 
 from crossent.backends.cpu.blocks import (
-    BLOCK,
-    PAD,
+    INNER,
+    KERNEL,
+    PART,
     affine,
     cap_z,
     combine,
@@ -29,10 +30,8 @@ from crossent.backends.cpu.blocks import (
     dot_shifted,
     exp_sum,
     fill,
-    inner,
     load,
     multiply,
-    part,
     prefetch,
     scale_z,
     store,
@@ -42,37 +41,26 @@ from crossent.backends.cpu.blocks import (
     tilt_sum,
     times_slope,
 )
-from crossent.backends.cpu.layout import INT64
+from crossent.backends.cpu.layout import BLOCK, INT64
 from crossent.backends.cpu.elementary import exp, log, number
-from crossent.backends.cpu.places import COLUMNS, FLAGS, GIVEN, GRID, NUMBERS, PLACE, item_bytes, start_of
-from crossent.backends.cpu.pointers import int64_at, pointer_at, prefetch_line
+from crossent.backends.cpu.places import (
+    COLUMNS,
+    FLAGS,
+    GIVEN,
+    GRID,
+    NUMBERS,
+    PLACE,
+    class_of,
+    item_bytes,
+    max_of,
+    of_row,
+    padded,
+    start_of,
+)
+from crossent.backends.cpu.pointers import pointer_at, prefetch_line
 
 
-@inner
-def padded(n):
-    """n rounded up to a multiple of PAD."""
-    return (n + PAD - 1) // PAD * PAD
-
-
-@inner
-def max_of(a, b):
-    """max(a, b), b where a is NaN."""
-    return a if a > b else b
-
-
-@inner
-def class_of(target, o, i):
-    """Index target of row (o, i)."""
-    return int64_at(target.address)[o * target.outer + i * target.inner]
-
-
-@inner
-def of_row(like, address, row, default):
-    """Element ``row`` of a vector in the compute type, ``default`` where there is none."""
-    return pointer_at(like, address)[row] if address != 0 else number(like, default)
-
-
-@inner
+@njit(**PART)
 def load_q(q, target, start, b, n, weight, on, off):
     """q = w * (on * p + off) of classes b .. b + n; ``start``: address of class 0 of the row."""
     load(q, n, start + b * target.across * item_bytes(target.kind), target.kind, target.across)
@@ -81,7 +69,7 @@ def load_q(q, target, start, b, n, weight, on, off):
         multiply(q, n, pointer_at(q, weight) + b)
 
 
-@inner
+@njit(**PART)
 def load_z(block, n, logits, start, b, scale, softcap):
     """z of classes b .. b + n, padded with -inf, and its maximum."""
     top = load(block, n, start + b * logits.across * item_bytes(logits.kind), logits.kind, logits.across)
@@ -93,7 +81,7 @@ def load_z(block, n, logits, start, b, scale, softcap):
     return top
 
 
-@inner
+@njit(**PART)
 def zero_row(block, out, o, i, classes, past_caches):
     """Exact zeros, the gradient of a row that is not read."""
     fill(block, BLOCK, 0.0)
@@ -102,7 +90,7 @@ def zero_row(block, out, o, i, classes, past_caches):
         store(block, min(BLOCK, classes - b), start + b * size, 1.0, 0.0, out.kind, out.across, past_caches)
 
 
-@inner
+@njit(**INNER)
 def fetch_seams(out, o, i, classes):
     """Prefetch the lines of a row of ``out`` that ``store`` will write in part (a block's first and last).
 
@@ -118,7 +106,7 @@ def fetch_seams(out, o, i, classes):
         prefetch_line(end)
 
 
-@part
+@njit(**PART)
 def read_row(scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers, columns, scale, keep, tilt):
     """(max, sum exp(z - max), sum q (z - max) without the target's own term, sum of those q, tilt sum, z_y).
 
@@ -179,7 +167,7 @@ def read_row(scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers
     return top, total, dot, mass, tilted, z_y
 
 
-@part
+@njit(**PART)
 def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, columns, flags, top, scale, soft, hard):
     """out = (soft * e - hard * q) * dz/dx; ``soft`` is already divided by the sum of exponentials."""
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
@@ -212,7 +200,7 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
         store(block, n, start + b * size, 1.0, 0.0, out.kind, out.across, flags.past_caches)
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(**KERNEL)
 def loss_last(scratch, grid, logits, target, out, stats, stride, loss, numbers, columns, flags):
     """Statistics (``stats`` != 0: five vectors ``stride`` apart), row losses (``loss`` != 0) and gradient
     (``out`` != 0) of rows first .. last. Returns the first row with a target out of range, or -1."""
@@ -270,7 +258,7 @@ def loss_last(scratch, grid, logits, target, out, stats, stride, loss, numbers, 
     return -1
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(**KERNEL)
 def grad_last(scratch, grid, logits, target, out, target_grad, given, numbers, columns, flags):
     """out = softmax * (soft + bend * (z - max)) - hard * q, times dz/dx, from known statistics; on request
     sum_c dz_c dz_c/dscale per row and the gradient to probabilities. Returns the first bad row, or -1."""
@@ -297,7 +285,8 @@ def grad_last(scratch, grid, logits, target, out, target_grad, given, numbers, c
         bend = of_row(scratch, given.bend, row, 0.0)
         shrink = number(scratch, exp(-float(log_sum)))
         off, on = number(scratch, hard * numbers.off), number(scratch, hard * numbers.on)
-        on *= of_row(scratch, columns.weight, max(y, 0), 1.0)
+        if by_index:
+            on *= of_row(scratch, columns.weight, y, 1.0)
         start, out_start = start_of(logits, o, i), start_of(out, o, i)
         target_start, size = start_of(target, o, i), item_bytes(out.kind) * out.across
         to_scale = 0.0

@@ -124,7 +124,7 @@ class _Memory:
         return Wide(self.emit, load_element(self.emit, self.type.element, self.value, self.index))
 
     def __setitem__(self, _, value):
-        store_element(self.emit, self.type.element, self.value, self.index, value.value, self.past_caches)
+        store_element(self.emit, self.type.element, self.value, self.index, self.emit.wide(value), self.past_caches)
 
 
 def _trace(body, builder, kind, width, index, arguments, way):

@@ -1,0 +1,336 @@
+"""Row kernels for rows that lie next to each other, ``(N, C, d1..dK)``, and for rows too short for a vector.
+
+A tile of ``lanes`` rows times all classes is copied to scratch as ``tile[class][lane]``, worked on in vectors across
+rows, and written back: one read and one write of memory again, in whole stretches of ``lanes`` elements.
+The strides decide what a lane is; rows of 10 classes come in transposed (one element per
+cycle) and then fill whole vectors: 65536 x 10 takes a third of torch.compile's time.
+
+Sums over classes are kept in parts of 32 terms, so that an error grows with V / 32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numba.core import types
+
+from crossent.backends.cpu.blocks import INNER, KERNEL, PART, affine, copy, fill, store
+from crossent.backends.cpu.elementary import number
+from crossent.backends.cpu.layout import INT64, VECTORS
+from crossent.backends.cpu.lanes import (
+    add_z_loss,
+    bend_lanes,
+    cap_lanes,
+    coefficients,
+    divide,
+    dot_add,
+    exp_add,
+    exp_lanes,
+    fetch,
+    flush,
+    gradient,
+    gradient_off,
+    gradient_q,
+    inverse_exp,
+    log_lanes,
+    mask,
+    meet,
+    minus_own,
+    minus_product,
+    own_term,
+    plain_coefficients,
+    reference,
+    row_value,
+    scale_lanes,
+    shifted_add,
+    slope_lanes,
+    surprise_lanes,
+    tilt_add,
+    times,
+    to_scale,
+)
+from crossent.backends.cpu.places import (
+    COLUMNS,
+    FLAGS,
+    GIVEN,
+    GRID,
+    NUMBERS,
+    PLACE,
+    class_of,
+    item_bytes,
+    kind_of,
+    of_row,
+    start_of,
+)
+
+PART_TERMS = 32
+# The vectors of one number per lane, in this order at the start of scratch; then tile[V][lanes], then z[V][lanes].
+Y, KEEP, OWN, TOP, REF, TOTAL, SUM, PART_SUM, ZY, DOT, MASS, TILT, Q, SCALE, LOG_SUM, SOFT, HARD, EXTRA = range(18)
+BEND, SHRINK, BLOCK, Z, TO_SCALE = range(18, 23)
+assert TO_SCALE < VECTORS
+
+
+@njit(**PART)
+def read_targets(target, grid, o, i, count, vectors, columns, numbers, flags):
+    """Target class (-1: not read), 1 or 0 for read or not, and on * w_y of each lane; (bad lane or -1, lanes not read)."""
+    y, keep, own = vectors + Y * grid.lanes, vectors + KEEP * grid.lanes, vectors + OWN * grid.lanes
+    skipped, bad = 0, -1
+    for lane in range(count):
+        c = class_of(target, o, i + lane) if target.kind == INT64 else -1
+        if target.kind != INT64:
+            y[lane], keep[lane], own[lane] = -1.0, 1.0, 0.0
+        elif flags.has_skip and c == flags.skip:
+            y[lane], keep[lane], own[lane] = -1.0, 0.0, 0.0
+            skipped += 1
+        elif c < 0 or c >= grid.classes:
+            bad = lane if bad < 0 else bad
+        else:
+            y[lane], keep[lane] = c, 1.0
+            own[lane] = numbers.on * of_row(own, columns.weight, c, 1.0)
+    return bad, skipped
+
+
+@njit(**PART)
+def lane_vector(vector, count, address, row, step, default):
+    """vector = the per-row numbers of a tile's rows, or ``default`` where there are none."""
+    if address == 0:
+        fill(vector, count, default)
+    else:
+        kind = kind_of(vector)
+        fetch(vector, count, address + row * item_bytes(kind), kind, step)
+
+
+@njit(**PART)
+def write_vector(address, vector, count, row, step):
+    """Per-row numbers of a tile's rows to where they belong."""
+    kind = kind_of(vector)
+    store(vector, count, address + row * item_bytes(kind), 1.0, 0.0, kind, step, 0)
+
+
+@njit(**PART)
+def load_class(block, count, width, start, place, c, keep, skipped, scale, mapped, softcap):
+    """z of class c of every lane, zeros in lanes that are not read."""
+    fetch(block, count, start + c * place.across * item_bytes(place.kind), place.kind, place.inner)
+    if skipped:
+        mask(block, width, keep)
+    if softcap != 0:
+        cap_lanes(block, width, scale, 1.0 / softcap, softcap)
+    elif mapped:
+        scale_lanes(block, width, scale)
+
+
+@njit(**PART)
+def load_lanes_q(q, count, start, target, c, columns, numbers):
+    """q of class c of every lane."""
+    w = float(of_row(q, columns.weight, c, 1.0))
+    fetch(q, count, start + c * target.across * item_bytes(target.kind), target.kind, target.inner)
+    affine(q, count, w * numbers.on, w * numbers.off)
+
+
+@njit(**PART)
+def read_tile(vectors, tile, z_tile, grid, logits, target, o, i, count, width, skipped, numbers, columns, keep_z, tilted):
+    """Exponentials of a tile in place of its classes, and per lane the sums over them."""
+    W, V, softcap = grid.lanes, grid.classes, number(vectors, numbers.softcap)
+    top, ref, total, part, q = vectors + TOP * W, vectors + REF * W, vectors + TOTAL * W, vectors + PART_SUM * W, vectors + Q * W
+    dot, mass = vectors + DOT * W, vectors + MASS * W
+    start, target_start = start_of(logits, o, i), start_of(target, o, i)
+    mapped = numbers.scale != 1 or columns.row_scale != 0
+    fill(top, width, -np.inf)
+    for k in (TOTAL, PART_SUM, DOT, MASS, TILT):
+        fill(vectors + k * W, width, 0.0)
+    for c in range(V):
+        block = tile + c * W
+        load_class(block, count, width, start, logits, c, vectors + KEEP * W, skipped, vectors + SCALE * W, mapped, softcap)
+        meet(block, width, top, vectors + ZY * W, vectors + Y * W, number(vectors, c))
+        if keep_z:
+            copy(z_tile + c * W, width, block)
+    reference(ref, width, top)
+    if target.kind != INT64:
+        extra = vectors + EXTRA * W
+        fill(extra, width, 0.0)
+        for c in range(V):
+            load_lanes_q(q, count, target_start, target, c, columns, numbers)
+            dot_add(tile + c * W, width, ref, q, part, extra)
+            if c % PART_TERMS == PART_TERMS - 1:
+                flush(dot, width, part)
+                flush(mass, width, extra)
+        flush(dot, width, part)
+        flush(mass, width, extra)
+    elif numbers.off != 0:
+        weight_sum = 0.0
+        for c in range(V):
+            w = numbers.off * of_row(vectors, columns.weight, c, 1.0)
+            weight_sum += w
+            shifted_add(tile + c * W, width, ref, part, w)
+            if c % PART_TERMS == PART_TERMS - 1:
+                flush(dot, width, part)
+        flush(dot, width, part)
+        fill(mass, width, weight_sum)
+    if tilted:
+        for c in range(V):
+            tilt_add(tile + c * W, width, ref, part)
+            if c % PART_TERMS == PART_TERMS - 1:
+                flush(vectors + TILT * W, width, part)
+        flush(vectors + TILT * W, width, part)
+    for c in range(V):
+        exp_add(tile + c * W, width, ref, part)
+        if c % PART_TERMS == PART_TERMS - 1:
+            flush(total, width, part)
+    flush(total, width, part)
+
+
+@njit(**PART)
+def finish_tile(vectors, grid, row, count, width, skipped, stats, stride, loss, numbers, columns, flags, keep):
+    """Statistics, losses and coefficients of a tile's rows from the sums."""
+    W = grid.lanes
+    top, total, dot, mass = vectors + TOP * W, vectors + TOTAL * W, vectors + DOT * W, vectors + MASS * W
+    log_sum, tilt, hard, extra = vectors + LOG_SUM * W, vectors + TILT * W, vectors + HARD * W, vectors + EXTRA * W
+    own_term(dot, width, mass, vectors + ZY * W, top, vectors + OWN * W, vectors + Y * W)
+    log_lanes(log_sum, width, total, top)
+    item = item_bytes(kind_of(vectors))
+    if stats != 0:
+        divide(tilt, width, total)
+        for k in range(4 + flags.tilt):
+            vector = top if k == 0 else log_sum if k == 1 else dot if k == 2 else mass if k == 3 else tilt
+            copy(extra, width, vector)
+            if skipped:
+                mask(extra, width, vectors + KEEP * W)
+            write_vector(stats + k * stride * item, extra, count, row, grid.row_inner)
+    if loss != 0:
+        row_value(extra, width, mass, log_sum, dot)
+        if numbers.z_loss != 0:
+            add_z_loss(extra, width, top, log_sum, numbers.z_loss)
+        if skipped:
+            mask(extra, width, vectors + KEEP * W)
+        write_vector(loss, extra, count, row, grid.row_inner)
+    if keep:
+        lane_vector(hard, count, columns.row_factor, row, grid.row_inner, 1.0)
+        affine(hard, width, numbers.factor, 0.0)
+        if skipped:
+            mask(hard, width, vectors + KEEP * W)
+        if numbers.z_loss != 0:
+            coefficients(vectors + SOFT * W, width, hard, mass, top, log_sum, total, 2.0 * numbers.z_loss)
+        else:
+            plain_coefficients(vectors + SOFT * W, width, hard, mass, total)
+
+
+@njit(**PART)
+def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, numbers, columns, flags):
+    """out = (soft e - hard q) dz/dx of a tile."""
+    W, V = grid.lanes, grid.classes
+    y, own, q, scale = vectors + Y * W, vectors + OWN * W, vectors + Q * W, vectors + SCALE * W
+    soft, hard = vectors + SOFT * W, vectors + HARD * W
+    start, size = start_of(out, o, i), item_bytes(out.kind) * out.across
+    target_start = start_of(target, o, i)
+    if numbers.softcap == 0:
+        times(soft, width, scale)
+        times(hard, width, scale)
+    times(own, width, hard)
+    for c in range(V):
+        block = tile + c * W
+        if target.kind != INT64:
+            load_lanes_q(q, count, target_start, target, c, columns, numbers)
+            gradient_q(block, width, soft, hard, q)
+        elif numbers.off != 0:
+            off = numbers.off * of_row(vectors, columns.weight, c, 1.0)
+            gradient_off(block, width, soft, hard, own, y, number(vectors, c), off)
+        else:
+            gradient(block, width, soft, own, y, number(vectors, c))
+        if numbers.softcap != 0:
+            slope_lanes(block, width, z_tile + c * W, scale, 1.0 / numbers.softcap)
+        store(block, count, start + c * size, 1.0, 0.0, out.kind, out.inner, flags.past_caches)
+
+
+@njit(**KERNEL)
+def loss_inner(scratch, grid, logits, target, out, stats, stride, loss, numbers, columns, flags):
+    """``loss_last`` for tiles of rows: statistics, losses and gradient. Returns the first bad row, or -1."""
+    W, V = grid.lanes, grid.classes
+    tile = scratch + VECTORS * W
+    z_tile = tile + V * W
+    keep = out.address != 0
+    across = (grid.inner + W - 1) // W
+    for position in range(grid.first, grid.last):
+        o, i = position // across, position % across * W
+        count = min(W, grid.inner - i)
+        width = min(W, (count + 15) // 16 * 16)
+        row = o * grid.row_outer + i * grid.row_inner
+        bad, skipped = read_targets(target, grid, o, i, count, scratch, columns, numbers, flags)
+        if bad >= 0:
+            return row + bad * grid.row_inner
+        lane_vector(scratch + SCALE * W, count, columns.row_scale, row, grid.row_inner, numbers.scale)
+        read_tile(scratch, tile, z_tile, grid, logits, target, o, i, count, width, skipped, numbers, columns,
+                  keep and numbers.softcap != 0, flags.tilt != 0)
+        finish_tile(scratch, grid, row, count, width, skipped, stats, stride, loss, numbers, columns, flags, keep)
+        if keep:
+            write_tile(scratch, tile, z_tile, grid, target, out, o, i, count, width, numbers, columns, flags)
+    return -1
+
+
+@njit(**KERNEL)
+def grad_inner(scratch, grid, logits, target, out, target_grad, given, numbers, columns, flags):
+    """``grad_last`` for tiles of rows: the gradient from known statistics. Returns the first bad row, or -1."""
+    W, V, softcap = grid.lanes, grid.classes, numbers.softcap
+    y, keep, own, top = scratch + Y * W, scratch + KEEP * W, scratch + OWN * W, scratch + TOP * W
+    log_sum, soft, hard, bend = scratch + LOG_SUM * W, scratch + SOFT * W, scratch + HARD * W, scratch + BEND * W
+    q, scale, shrink, block = scratch + Q * W, scratch + SCALE * W, scratch + SHRINK * W, scratch + BLOCK * W
+    z, total, extra = scratch + Z * W, scratch + TO_SCALE * W, scratch + EXTRA * W
+    mapped = numbers.scale != 1 or columns.row_scale != 0
+    across = (grid.inner + W - 1) // W
+    for position in range(grid.first, grid.last):
+        o, i = position // across, position % across * W
+        count = min(W, grid.inner - i)
+        width = min(W, (count + 15) // 16 * 16)
+        row = o * grid.row_outer + i * grid.row_inner
+        bad, skipped = read_targets(target, grid, o, i, count, scratch, columns, numbers, flags)
+        if bad >= 0:
+            return row + bad * grid.row_inner
+        lane_vector(scale, count, columns.row_scale, row, grid.row_inner, numbers.scale)
+        for k in range(5):
+            vector = top if k == 0 else log_sum if k == 1 else soft if k == 2 else hard if k == 3 else bend
+            lane_vector(vector, count, given[k], row, grid.row_inner, 0.0)
+            if skipped:
+                mask(vector, width, keep)
+        inverse_exp(shrink, width, log_sum)
+        fill(total, width, 0.0)
+        times(own, width, hard)
+        start, out_start, target_start = start_of(logits, o, i), start_of(out, o, i), start_of(target, o, i)
+        for c in range(V):
+            load_class(block, count, width, start, logits, c, keep, skipped, scale, mapped, softcap)
+            copy(z, width, block)
+            if target_grad.address != 0:
+                w = numbers.on * of_row(scratch, columns.weight, c, 1.0)
+                surprise_lanes(q, width, z, top, log_sum, hard, w)
+                at = start_of(target_grad, o, i) + c * item_bytes(target_grad.kind) * target_grad.across
+                store(q, count, at, 1.0, 0.0, target_grad.kind, target_grad.inner, 0)
+            exp_lanes(block, width, top, shrink)
+            if given.bend != 0:
+                bend_lanes(block, width, z, top, soft, bend)
+            else:
+                times(block, width, soft)
+            if target.kind != INT64:
+                load_lanes_q(q, count, target_start, target, c, columns, numbers)
+                minus_product(block, width, hard, q)
+            else:
+                off = numbers.off * of_row(scratch, columns.weight, c, 1.0)
+                minus_own(block, width, hard, own, y, number(scratch, c), off)
+            if softcap != 0:
+                fill(extra, width, 1.0)
+                slope_lanes(block, width, z, extra, 1.0 / softcap)
+            if given.scale != 0:
+                fetch(z, count, start + c * logits.across * item_bytes(logits.kind), logits.kind, logits.inner)
+                to_scale(total, width, block, z)
+            if mapped:
+                times(block, width, scale)
+            store(block, count, out_start + c * item_bytes(out.kind) * out.across, 1.0, 0.0, out.kind, out.inner, flags.past_caches)
+        if given.scale != 0:
+            if skipped:
+                mask(total, width, keep)
+            write_vector(given.scale, total, count, row, grid.row_inner)
+    return -1
+
+
+_I64 = types.int64
+SIGNATURES = {
+    "loss_inner": lambda p: _I64(p, GRID, PLACE, PLACE, PLACE, _I64, _I64, _I64, NUMBERS, COLUMNS, FLAGS),
+    "grad_inner": lambda p: _I64(p, GRID, PLACE, PLACE, PLACE, PLACE, GIVEN, NUMBERS, COLUMNS, FLAGS),
+}
