@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crossent.bench import record
-from crossent.bench.cases import COMPILED, EAGER, IN_PLACE, OURS, SMALL_BYTES, WARM
+from crossent.bench.cases import (
+    BOTH,
+    COMPILED,
+    EAGER,
+    FORWARD,
+    FRESH,
+    IN_PLACE,
+    ITEM_BYTES,
+    NO_BUFFER,
+    OURS,
+    WARM,
+    Case,
+    table,
+)
 from crossent.bench.record import Record
 
-INK, PALE, GRID = "#333333", "#888888", "#e4e4e4"
+INK, PALE, GRID, FLOOR = "#333333", "#888888", "#e4e4e4", "#5a9a6a"
+DEFAULT = (FRESH, NO_BUFFER)  # what an untouched process does
 
 
 class Series(NamedTuple):
@@ -23,29 +38,20 @@ class Series(NamedTuple):
     marker: str = "o"
 
 
-THEIRS = (
-    Series("torch eager", EAGER, ("fresh", "-"), "#c9c9c9", "s"),
-    Series("torch.compile", COMPILED, ("fresh", "-"), "#f2a65a", "D"),
-)
-OURS_FRESH = Series("crossent", OURS, ("fresh", "-"), "#1f4e79")
-MINE = (
-    OURS_FRESH,
-    Series("crossent, warm memory", OURS, (WARM,), "#4f8fc4"),
-    Series("crossent, in place", OURS, (IN_PLACE,), "#7fc8a9", "v"),
-)
+TORCH = Series("torch eager", EAGER, DEFAULT, "#bdbdbd", "s")
+COMPILE = Series("torch.compile", COMPILED, DEFAULT, "#f2a65a", "D")
+FIRST = Series("crossent", OURS, DEFAULT, "#1f4e79")
+KEPT = Series("crossent, warm memory", OURS, (WARM,), "#4f8fc4")
+OVER = Series("crossent, in place", OURS, (IN_PLACE,), "#7fc8a9", "v")
+
+Panel = Callable[[Any, Record, list[str], str], None]
 
 
 def draw(folder: Path, found: Record) -> list[Path]:
     """Write every plot there is data for; the paths. No pyplot: nothing global, no display."""
-    kinds: dict[str, Callable[[Record], Any]] = {
-        "speedup": _speedup,
-        "floor": _floor,
-        "options": _options,
-        "memory": _memory,
-    }
     written: list[Path] = []
-    for name, make in kinds.items():
-        figure = make(found)
+    for name, (panel, inches, wanted) in PLOTS.items():
+        figure = _figure(found, panel, inches, wanted)
         if figure is not None:
             path = folder / f"{name}.png"
             figure.savefig(path)
@@ -53,21 +59,59 @@ def draw(folder: Path, found: Record) -> list[Path]:
     return written
 
 
-def _canvas(height: float, columns: int = 1) -> tuple[Any, list[Any]]:
+# ---- one panel per dtype -----------------------------------------------------------------------
+
+
+def _figure(found: Record, panel: Panel, inches: float, wanted: Callable[[Case], bool]) -> Any:
+    """A figure with so many inches per case, or None where nothing was measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure: Any = Figure(figsize=(6.2 * columns + 1, height), dpi=150, facecolor="white", layout="constrained")
+    measured = [case for case in table() if found.cases.get(case.name, {}).get("rows") and wanted(case)]
+    columns = {dtype: [case.name for case in measured if case.dtype == dtype] for dtype in ITEM_BYTES}
+    columns = {dtype: names for dtype, names in columns.items() if names}
+    if not columns:
+        return None
+    height = 2.2 + inches * max(map(len, columns.values()))
+    figure: Any = Figure(figsize=(7 * len(columns) + 0.5, height), dpi=130, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
-    return figure, axes
+    axes: list[Any] = []
+    for index, (dtype, names) in enumerate(columns.items()):
+        axes.append(figure.add_subplot(1, len(columns), index + 1))
+        panel(axes[-1], found, names, dtype)
+    _legend(figure, axes, 3 if len(columns) == 1 else 5)
+    figure.supxlabel(_measured_on(found, measured), fontsize=8, color=PALE)
+    return figure
 
 
-def _style(axes: Any, title: str, names: list[str], label: str) -> None:
+def _measured_on(found: Record, measured: list[Case]) -> str:
+    """One line under the plot: a time without its machine means nothing."""
+    about, dates = found.about, [found.cases[case.name].get("date", "")[:10] for case in measured]
+    words = (
+        about["cpu"],
+        f"{about['threads']} threads",
+        f"torch {about['torch']}",
+        f"crossent {about['crossent']}",
+        max(dates),
+    )
+    return "  ·  ".join(word for word in words if word) + "  ·  median and quartiles, in turns"
+
+
+def _legend(figure: Any, axes: list[Any], columns: int) -> None:
+    known: dict[str, Any] = {}
+    for each in axes:
+        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
+            known.setdefault(label, handle)
+    figure.legend(
+        known.values(), known.keys(), loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK
+    )
+
+
+def _style(axes: Any, title: str, labels: list[str], unit: str) -> None:
     axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=12)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlabel(label, color=INK)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlabel(unit, color=INK)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GRID)
@@ -76,191 +120,140 @@ def _style(axes: Any, title: str, names: list[str], label: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _readable(name: str) -> str:
-    """``2048x32000/fp32/both`` -> ``2048 x 32000``."""
+def _label(name: str) -> str:
+    """``2048x32000/fp32/both`` -> ``2048 × 32000``; with the setting above it, if there is one."""
     shape, _, _, *setting = name.split("/")
-    return setting[0] if setting else shape.replace("x", " × ")
+    return "\n".join([*setting, shape.replace("x", " × ")])
 
 
-def _names(found: Record, dtype: str, *, options: bool = False, small: bool = False) -> list[str]:
-    """Forward + backward cases of a dtype in the order of the table."""
-    from crossent.bench.cases import table
-
-    return [
-        case.name
-        for case in table()
-        if case.name in found.cases
-        and found.cases[case.name]["rows"]
-        and case.dtype == dtype
-        and case.mode == "both"
-        and bool(case.setting.name) == options
-        and (small or not found.cases[case.name]["logits_bytes"] < SMALL_BYTES)
-    ]
+class _Bar(NamedTuple):
+    value: float
+    low: float
+    high: float
+    text: str
 
 
-def _bars(axes: Any, found: Record, names: list[str], series: tuple[Series, ...]) -> None:
-    """torch eager's time / the time, one bar per series."""
-    thick = 0.8 / len(series)
+def _bars(
+    axes: Any, names: list[str], series: tuple[Series, ...], bar_of: Callable[[str, Series], _Bar | None]
+) -> None:
+    """Horizontal bars in groups: one group per case, one colour per series."""
+    thick, named = 0.82 / len(series), set[str]()
     for index, each in enumerate(series):
         for place, name in enumerate(names):
-            theirs, row = (
-                record.row(found, name, EAGER, ("fresh",)),
-                record.row(found, name, each.provider, each.buffers),
-            )
-            if theirs is None or row is None:
+            bar = bar_of(name, each)
+            if bar is None:
                 continue
-            ratio = theirs["median_ms"] / row["median_ms"]
-            low, high = (theirs["median_ms"] / value for value in reversed(row["quartiles_ms"]))
             y = place + (index - (len(series) - 1) / 2) * thick
-            axes.barh(y, ratio, height=thick * 0.92, color=each.colour, label=each.label if place == 0 else None)
-            axes.plot([low, high], [y, y], color=INK, linewidth=0.8, alpha=0.6)
-            engine = each.provider != OURS or record.is_engine(row["served"])
-            text = f"{ratio:.1f}×" if ratio >= 1.95 or ratio < 0.95 else f"{ratio:.2f}×"
-            text += "" if engine else "  served by " + row["served"][0].split(" ")[0]
+            label = None if each.label in named else each.label
+            named.add(each.label)
+            axes.barh(y, bar.value, height=thick * 0.92, color=each.colour, label=label)
+            axes.plot([bar.low, bar.high], [y, y], color=INK, linewidth=0.8, alpha=0.6)
             axes.annotate(
-                text,
-                (max(ratio, high), y),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                color=INK,
-            )
+                bar.text, (max(bar.value, bar.high), y), xytext=(4, 0), textcoords="offset points", va="center",
+                fontsize=8, color=INK,
+            )  # fmt: skip
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.1)
+
+
+# ---- the panels --------------------------------------------------------------------------------
+
+
+def _speedup(axes: Any, found: Record, names: list[str], dtype: str, *, series: tuple[Series, ...], title: str) -> None:
+    def bar(name: str, each: Series) -> _Bar | None:
+        theirs = record.row(found, name, EAGER, DEFAULT)
+        row = record.row(found, name, each.provider, each.buffers)
+        if theirs is None or row is None:
+            return None
+        ratio = theirs["median_ms"] / row["median_ms"]
+        high, low = (theirs["median_ms"] / value for value in row["quartiles_ms"])
+        return _Bar(ratio, low, high, f"{ratio:.2f}×" if 0.9 <= ratio < 1.95 else f"{ratio:.1f}×" + _mark(row))
+
+    _bars(axes, names, series, bar)
     axes.axvline(1, color=PALE, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
-    axes.set_xlim(0, axes.get_xlim()[1] * 1.08)
+    _style(axes, f"{title}, {dtype}", list(map(_label, names)), "times as fast as torch eager (dashed: the same)")
 
 
-def _legend(figure: Any, axes: list[Any], columns: int) -> None:
-    known: dict[str, Any] = {}
-    for each in axes:
-        handles, labels = each.get_legend_handles_labels()
-        known.update({label: handle for handle, label in zip(handles, labels, strict=True) if label not in known})
-    figure.legend(
-        known.values(), known.keys(), loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK
-    )
+def _mark(row: dict[str, Any]) -> str:
+    """What a bar must say if no engine of crossent's computed it."""
+    if row["provider"] != OURS or record.is_engine(row["served"]):
+        return ""
+    return f"  served by {row['served'][0]}"
 
 
-def _panels(
-    found: Record,
-    make: Callable[[Any, str, list[str]], None],
-    *,
-    options: bool = False,
-    row: float = 0.9,
-    small: bool = False,
-) -> Any:
-    """A figure with one column per dtype that was measured; None where nothing was."""
-    lists = {dtype: _names(found, dtype, options=options, small=small) for dtype in ("fp32", "bf16")}
-    lists = {dtype: names for dtype, names in lists.items() if names}
-    if not lists:
-        return None
-    figure, axes = _canvas(1.8 + row * max(map(len, lists.values())), len(lists))
-    for each, (dtype, names) in zip(axes, lists.items(), strict=True):
-        make(each, dtype, names)
-    _legend(figure, axes, 5)
-    return figure
+def _small(axes: Any, found: Record, names: list[str], dtype: str) -> None:
+    def bar(name: str, each: Series) -> _Bar | None:
+        row = record.row(found, name, each.provider, each.buffers)
+        if row is None:
+            return None
+        low, high = (value * 1e3 for value in row["quartiles_ms"])
+        return _Bar(row["median_ms"] * 1e3, low, high, f"{row['median_ms'] * 1e3:.1f} µs" + _mark(row))
+
+    _bars(axes, names, (TORCH, COMPILE, FIRST), bar)
+    _style(axes, f"Small losses, forward + backward, {dtype}", list(map(_label, names)), "µs per call")
 
 
-def _speedup(found: Record) -> Any:
-    def make(axes: Any, dtype: str, names: list[str]) -> None:
-        _bars(axes, found, names, (THEIRS[1], *MINE))
-        _style(
-            axes,
-            f"Forward + backward, {dtype}",
-            list(map(_readable, names)),
-            "times as fast as torch eager (dashed: the same)",
-        )
-
-    return _panels(found, make, small=True)
-
-
-def _options(found: Record) -> Any:
-    def make(axes: Any, dtype: str, names: list[str]) -> None:
-        _bars(axes, found, names, (THEIRS[1], OURS_FRESH))
-        labels = [f"{_readable(name)}\n{name.split('/')[0].replace('x', ' × ')}" for name in names]
-        _style(
-            axes,
-            f"With options, forward + backward, {dtype}",
-            labels,
-            "times as fast as torch eager with the same option",
-        )
-
-    return _panels(found, make, options=True, row=0.62)
+def _floor(axes: Any, found: Record, names: list[str], dtype: str) -> None:
+    for each in (TORCH, COMPILE, FIRST, KEPT, OVER):
+        rows = [(record.row(found, name, each.provider, each.buffers), y) for y, name in enumerate(names)]
+        points = [(row["median_ms"] / row["copy_ms"], y) for row, y in rows if row is not None]
+        if points:
+            axes.plot(
+                *zip(*points, strict=True), each.marker, color=each.colour, markersize=9, label=each.label,
+                markeredgecolor="white",
+            )  # fmt: skip
+        for value, y in points if each in (TORCH, COMPILE, FIRST) else []:
+            axes.annotate(
+                f"{value:.2g}", (value, y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=8,
+                color=INK,
+            )  # fmt: skip
+    axes.axvline(1, color=FLOOR, linewidth=1.4, zorder=0)
+    axes.set_xscale("log")
+    axes.set_xlim(0.6, axes.get_xlim()[1] * 1.2)
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100) if tick <= axes.get_xlim()[1]]
+    axes.set_xticks(ticks, list(map(str, ticks)))
+    axes.set_xticks([], minor=True)
+    unit = "time / time of a warm copy of the logits (green: the floor)"
+    _style(axes, f"How near to the speed of memory, {dtype}", list(map(_label, names)), unit)
 
 
-def _floor(found: Record) -> Any:
-    def make(axes: Any, dtype: str, names: list[str]) -> None:
-        for each in (*THEIRS, *MINE):
-            rows = [(place, record.row(found, name, each.provider, each.buffers)) for place, name in enumerate(names)]
-            points = [(row["median_ms"] / row["copy_ms"], place) for place, row in rows if row is not None]
-            if points:
-                axes.plot(
-                    *zip(*points, strict=True),
-                    each.marker,
-                    color=each.colour,
-                    markersize=9,
-                    label=each.label,
-                    markeredgecolor="white",
-                )
-        for place, name in enumerate(names):
-            row = record.row(found, name, OURS, ("fresh",))
-            if row is not None:
-                value = row["median_ms"] / row["copy_ms"]
-                axes.annotate(
-                    f"{value:.1f}",
-                    (value, place),
-                    xytext=(0, 9),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=8,
-                    color=INK,
-                )
-        axes.axvspan(axes.get_xlim()[0], 1, color="#eef5ee", zorder=0)
-        axes.axvline(1, color="#5a9a6a", linewidth=1.4, zorder=0)
-        axes.set_xscale("log")
-        axes.set_xlim(0.6, None)
-        ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100) if tick <= axes.get_xlim()[1]]
-        axes.set_xticks(ticks, [f"{tick}" for tick in ticks], minor=False)
-        axes.set_xticks([], minor=True)
-        _style(
-            axes,
-            f"Time against the floor, {dtype}",
-            list(map(_readable, names)),
-            "time / time of a warm copy of the logits (green line: the floor)",
-        )
+def _memory(axes: Any, found: Record, names: list[str], dtype: str) -> None:
+    def bar(name: str, each: Series) -> _Bar | None:
+        label = each.provider + (f" {IN_PLACE}" if IN_PLACE in each.buffers else "")
+        measured = found.cases[name].get("memory", {}).get(label, {})
+        if measured.get("extra_bytes") is None:
+            return None
+        part = measured["extra_bytes"] / measured["gradient_bytes"]
+        return _Bar(part, part, part, f"{part:.2f}")
 
-    return _panels(found, make, row=0.62)
+    _bars(axes, names, (TORCH, COMPILE, FIRST, OVER), bar)
+    axes.axvline(1, color=PALE, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
+    unit = "sizes of the gradient (dashed: the gradient alone)"
+    _style(axes, f"Peak memory beyond the logits, {dtype}", list(map(_label, names)), unit)
 
 
-def _memory(found: Record) -> Any:
-    series = (*THEIRS, OURS_FRESH, MINE[2])
+def _plain(case: Case, mode: str = BOTH) -> bool:
+    return case.mode == mode and not case.setting.name
 
-    def make(axes: Any, dtype: str, names: list[str]) -> None:
-        names = [name for name in names if found.cases[name].get("memory")]
-        thick = 0.8 / len(series)
-        for index, each in enumerate(series):
-            label = each.provider + (" in place" if IN_PLACE in each.buffers else "")
-            for place, name in enumerate(names):
-                measured = found.cases[name]["memory"].get(label, {})
-                if measured.get("extra_bytes") is None:
-                    continue
-                part = measured["extra_bytes"] / measured["gradient_bytes"]
-                y = place + (index - (len(series) - 1) / 2) * thick
-                axes.barh(y, part, height=thick * 0.92, color=each.colour, label=each.label if place == 0 else None)
-                axes.annotate(
-                    f"{part:.2f}",
-                    (part, y),
-                    xytext=(4, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=8,
-                    color=INK,
-                )
-        axes.axvline(1, color=PALE, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
-        _style(
-            axes,
-            f"Peak memory beyond the logits, {dtype}",
-            list(map(_readable, names)),
-            "sizes of the gradient (dashed: the gradient alone)",
-        )
 
-    return _panels(found, make)
+ALL_OURS = (COMPILE, FIRST, KEPT, OVER)
+# File name -> (panel, inches per case, its cases). 65536 x 10 fits into the caches, yet it is no small call.
+PLOTS: dict[str, tuple[Panel, float, Callable[[Case], bool]]] = {
+    "speedup": (
+        partial(_speedup, series=ALL_OURS, title="Forward + backward"),
+        0.9,
+        lambda case: _plain(case) and case.rows > 128,
+    ),
+    "forward": (
+        partial(_speedup, series=(COMPILE, FIRST), title="Forward only"),
+        0.55,
+        lambda case: _plain(case, FORWARD) and case.rows > 128,
+    ),
+    "options": (
+        partial(_speedup, series=(COMPILE, FIRST), title="With options, forward + backward"),
+        0.6,
+        lambda case: bool(case.setting.name),
+    ),
+    "small": (_small, 0.75, lambda case: _plain(case) and case.rows <= 128),
+    "floor": (_floor, 0.6, lambda case: _plain(case) and not case.is_small),
+    "memory": (_memory, 0.8, lambda case: _plain(case) and not case.is_small),
+}

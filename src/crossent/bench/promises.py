@@ -1,9 +1,9 @@
 """What the CPU engine has promised, as data. ``check.py`` holds a result against it.
 
 Times are in T, the warm copy of the logits in the same run; the other limits are ratios to a competitor's time in that
-run. A row is named by the buffer that the gradient goes to. torch writes no gradient in place and keeps no memory itself,
-so warm and in-place rows are held against torch as it runs by default (fresh); the table prints the ratio to torch
-on warm memory beside it.
+run. A row is named by the buffer that the gradient goes to. torch writes no gradient in place and keeps no memory by
+itself, so warm and in-place rows are held against torch as it runs by default (fresh); the ratio to torch on warm
+memory is printed beside it.
 """
 
 from __future__ import annotations
