@@ -39,10 +39,10 @@ KERNELS = {
     "count": "reading",
     "read_last": "reading",
     "read_inner": "reading",
-    "log_softmax_last": "log_softmax",
-    "log_softmax_inner": "log_softmax",
-    "log_softmax_grad_last": "log_softmax",
-    "log_softmax_grad_inner": "log_softmax",
+    "log_softmax_last": "rows_log_softmax",
+    "log_softmax_inner": "rows_log_softmax",
+    "log_softmax_grad_last": "rows_log_softmax",
+    "log_softmax_grad_inner": "rows_log_softmax",
 }
 COMPUTE_DTYPES = (torch.float32, torch.float64)
 
