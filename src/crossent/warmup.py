@@ -44,7 +44,7 @@ def _warm(engine: str, dtype: str) -> str:
         for loss in _losses(logits, target, engine):
             torch.autograd.grad(loss.sum(), logits)
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-        return f"not served: {str(error).splitlines()[0]}"
+        return f"not served: {(str(error) or type(error).__name__).splitlines()[0]}"
     return f"ready after {time.perf_counter() - began:.1f} s"
 
 

@@ -33,11 +33,10 @@ def draw(path: Path, theirs: Training, ours: Training, large: tuple[Measured, Me
 
 def _costs(figure: Any, cells: Any, large: tuple[Measured, Measured], size: str) -> None:
     time, memory = figure.add_subplot(cells[0]), figure.add_subplot(cells[1])
-    _bars(time, [each.median_ms for each in large], "ms", f"Loss at {size}, forward + backward: time", large)
-    bars = [(each.median_bytes or 0) / 1e6 for each in large]
-    _bars(memory, bars, "MB", "Peak memory beyond the logits", large)
-    served = large[1].served
-    memory.set_xlabel(f"crossent served by: {served[:60]}", color=INK, fontsize=9, loc="left", labelpad=8)
+    _bars(time, [each.median_ms for each in large], "ms", "Time of one loss", large)
+    _bars(memory, [(each.median_bytes or 0) / 1e6 for each in large], "MB", "Peak memory beyond the logits", large)
+    notes = f"{size} logits, float32, forward + backward\ncrossent served by: {large[1].served.partition(' (')[0]}"
+    memory.set_xlabel(notes, color=INK, fontsize=9, loc="left", labelpad=8)
 
 
 def _style(axes: Any, title: str) -> None:
@@ -52,8 +51,9 @@ def _style(axes: Any, title: str) -> None:
 
 def _curves(axes: Any, theirs: Training, ours: Training) -> None:
     steps = range(1, len(theirs.losses) + 1)
-    axes.plot(steps, theirs.losses, color=TORCH, linewidth=4, label=f"torch: {theirs.accuracy:.2%} right")
-    axes.plot(steps, ours.losses, color=CROSSENT, linewidth=1.1, label=f"crossent: {ours.accuracy:.2%} right")
+    for name, run, color, width in (("torch", theirs, TORCH, 4), ("crossent", ours, CROSSENT, 1.1)):
+        label = f"{name}: {run.accuracy:.2%} of unseen digits right"
+        axes.plot(steps, run.losses, color=color, linewidth=width, label=label)
     axes.set_yscale("log")
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     _style(axes, "Handwritten digits: training loss, twice from one seed")
@@ -86,8 +86,12 @@ def _differences(axes: Any, theirs: Training, ours: Training) -> None:
 
 def _bars(axes: Any, values: list[float], unit: str, title: str, measured: tuple[Measured, Measured]) -> None:
     bars = axes.barh([each.provider for each in measured], values, color=[TORCH, CROSSENT], height=0.5)
-    axes.bar_label(bars, labels=[f"{value:.0f} {unit}" for value in values], padding=6, color=INK, fontsize=11)
-    axes.set_xlim(0, max(*values, 1e-9) * 1.25)
+    labels = [f"{value:.0f} {unit}" for value in values]
+    if all(values):
+        theirs, ours = values
+        labels[1] += f"   {theirs / ours:.1f} x less" if theirs >= ours else f"   {ours / theirs:.1f} x more"
+    axes.bar_label(bars, labels=labels, padding=6, color=INK, fontsize=11)
+    axes.set_xlim(0, max(*values, 1e-9) * 1.3 + 0.35 * (values[1] > values[0]) * values[1])
     axes.set_ylim(1.6, -0.6)  # torch above
     axes.set_xticks([])
     _style(axes, title)
