@@ -179,6 +179,21 @@ def test_a_function_mode_sees_torchs_function(function: str) -> None:
     torch.testing.assert_close(answer, getattr(F, function)(x(5, 4), **args))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_function_mode_does_not_keep_ours_from_running(backend: str | None) -> None:
+    """torch's function cannot answer a call with crossent's options, or for a backend that was asked for."""
+    input = x(5, 4)
+    expected = crossent.cross_entropy(input, LABELS, z_loss=0.1, backend="reference")
+    with Sees(), serving() as calls:
+        answer = crossent.cross_entropy(input, LABELS, z_loss=0.1, backend=backend)
+        plain = crossent.cross_entropy(input, LABELS, backend="reference")
+        crossent.log_softmax(input, 1, softcap=3.0, backend="reference")
+        crossent.cross_entropy_with_stats(input, LABELS, backend="reference")
+    assert [call.by for call in calls] == [expected_server(backend), *["reference"] * 3]
+    torch.testing.assert_close(answer, expected)
+    torch.testing.assert_close(plain, F.cross_entropy(input, LABELS))
+
+
 class Logged(torch.Tensor):
     calls: list[str]
 

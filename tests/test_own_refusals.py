@@ -197,20 +197,19 @@ RuntimeError: backend='reference' was asked for by name and cannot run under tor
     )
 
 
-class Mode(torch.overrides.TorchFunctionMode):
-    """A mode that only looks on."""
+class Subclass(torch.Tensor):
+    """A tensor that wants to see torch's functions."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return func(*args, **(kwargs or {}))
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return super().__torch_function__(func, types, args, kwargs or {})
 
 
 def test_xen042_reference_only() -> None:
-    with Mode():
-        text = whole(lambda: cross_entropy(X, Y, z_loss=1e-4))
     assert_expected_inline(
-        text,
+        whole(lambda: cross_entropy(X.as_subclass(Subclass), Y, z_loss=1e-4)),
         """\
-RuntimeError: these arguments are served by torch alone (TorchFunctionMode Mode) and cannot be combined with a crossent option
+RuntimeError: these arguments are served by torch alone (Subclass overrides torch functions) and cannot be combined with a crossent option
   crossent XEN042 (reference-only)
   expected: no crossent option in such a call
   write:    the call without a crossent option""",
@@ -218,13 +217,33 @@ RuntimeError: these arguments are served by torch alone (TorchFunctionMode Mode)
 
 
 def test_xen042_of_an_explicit_backend() -> None:
-    with Mode():
-        text = whole(lambda: cross_entropy(X, Y, backend="reference"))
     assert_expected_inline(
-        text,
+        whole(lambda: cross_entropy(X.as_subclass(Subclass), Y, backend="reference")),
         """\
-RuntimeError: these arguments are served by torch alone (TorchFunctionMode Mode) and cannot be combined with backend='reference'
+RuntimeError: these arguments are served by torch alone (Subclass overrides torch functions) and cannot be combined with backend='reference'
   crossent XEN042 (reference-only)
   expected: no crossent option in such a call
   write:    the call without backend='reference'""",
+    )
+
+
+def test_xen042_of_the_stats() -> None:
+    assert_expected_inline(
+        whole(lambda: crossent.cross_entropy_with_stats(X.as_subclass(Subclass), Y)),
+        """\
+RuntimeError: these arguments are served by torch alone (Subclass overrides torch functions) and cannot be combined with cross_entropy_with_stats
+  crossent XEN042 (reference-only)
+  expected: no crossent option in such a call
+  write:    the call without cross_entropy_with_stats""",
+    )
+
+
+def test_xen042_of_log_softmax() -> None:
+    assert_expected_inline(
+        whole(lambda: crossent.log_softmax(X.as_subclass(Subclass), 1, softcap=3.0)),
+        """\
+RuntimeError: these arguments are served by torch alone (Subclass overrides torch functions) and cannot be combined with crossent options
+  crossent XEN042 (reference-only)
+  expected: no crossent option in such a call
+  write:    the call without crossent options""",
     )

@@ -22,7 +22,8 @@ def loss(function: str, tensors: LossTensors, options: LossOptions, readouts: bo
     check(options)
     if not isinstance(tensors.input, Tensor) or not isinstance(tensors.target, Tensor):
         return _torch_answers(function, tensors, options, readouts, "an argument is not a tensor")
-    reason = handover.torch_owns(tensors)
+    plain = not readouts and handover.is_plain(tensors, options)
+    reason = handover.torch_owns(tensors, plain=plain)
     if reason is not None:
         return _torch_answers(function, tensors, options, readouts, reason)
     casts = _autocasts(tensors.input)
@@ -69,13 +70,13 @@ def _refuse_backend(options: LossOptions, reason: str) -> None:
 def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, options: LossOptions) -> Tensor:
     """log_softmax along ``dim``, with torch's refusals."""
     check(options)
-    plain = scale is None and options.softcap is None
-    reason = _not_ours(input, dim, dtype, scale)
+    plain = scale is None and options.softcap is None and options.backend is None
+    reason = _not_ours(input, dim, dtype, scale, plain)
     if reason is None and plain and options.backend is None and dtype is None and small.fits_logits(input):
         reason = small.REASON
     if reason is not None:
         answer = internals.TORCH["log_softmax"](input, dim, dtype=dtype)
-        if not plain or options.backend is not None:
+        if not plain:
             raise errors.refuse("XEN042", reason=reason, came="crossent options")
         handover.notify("log_softmax", input, "torch", reason)
         return answer
@@ -104,11 +105,11 @@ def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, 
     return answer
 
 
-def _not_ours(input: Any, dim: Any, dtype: Any, scale: Any) -> str | None:
+def _not_ours(input: Any, dim: Any, dtype: Any, scale: Any, plain: bool) -> str | None:
     """Why torch must answer (or refuse) this log_softmax, or None."""
     if not isinstance(input, Tensor) or not isinstance(dim, int) or isinstance(dim, bool):
         return "an argument of another type"
-    reason = handover.torch_owns((input, scale))
+    reason = handover.torch_owns((input, scale), plain=plain)
     if reason is not None:
         return reason
     if not -max(1, input.dim()) <= dim < max(1, input.dim()):

@@ -57,12 +57,15 @@ def notify(function: str, input: Tensor, by: str, reason: str | None = None) -> 
             callback(served)
 
 
-def torch_owns(tensors: tuple[Any, ...]) -> str | None:
-    """Why torch's own function must see this call, or None."""
+def torch_owns(tensors: tuple[Any, ...], *, plain: bool = True) -> str | None:
+    """Why torch's own function must see this call, or None.
+
+    A TorchFunctionMode sees torch's function where that means the same (``plain``), else what crossent does.
+    """
     if torch.compiler.is_compiling():
         return None
     tensors = tuple(tensor for tensor in tensors if isinstance(tensor, Tensor))
-    if internals.function_modes():  # first: a mode would see every attribute that is read below
+    if plain and internals.function_modes():  # first: a mode would see every attribute that is read below
         reason = internals.function_mode()
         if reason is not None:
             return reason
@@ -139,6 +142,11 @@ def refuse_range(function: str, tensors: LossTensors, options: LossOptions, row:
     except REFUSED_BY_TORCH as exception:
         return errors.advise(exception, _facts(function, tensors, options))
     return IndexError(f"Target {int(bad)} is out of bounds.")
+
+
+def is_plain(tensors: LossTensors, options: LossOptions) -> bool:
+    """Whether torch's own function means the same and nobody asked for a backend by name."""
+    return options.backend is None and _beyond_torch(tensors, options) is None
 
 
 def _beyond_torch(tensors: LossTensors, options: LossOptions) -> str | None:
