@@ -68,9 +68,8 @@ def row_terms(
     readouts: bool,
 ) -> RowTerms:
     """All per-row terms of a call whose shapes were checked; ``dim`` is the class dimension."""
-    smoothing = label_smoothing if label_smoothing > 0.0 else 0.0
-    on = 1.0 - smoothing
     is_index = not target.is_floating_point()
+    read = torch.ones_like(input.select(dim, 0), dtype=torch.bool)
     if is_index:
         read = target != ignore_index
         target = torch.where(read, target.to(torch.int64), torch.zeros_like(target, dtype=torch.int64))
@@ -78,34 +77,13 @@ def row_terms(
         input = torch.where(read.unsqueeze(dim), input, torch.zeros_like(input))
         if logit_scale is not None and logit_scale.dim() > 0:
             logit_scale = torch.where(read, logit_scale, torch.zeros_like(logit_scale))
-    else:
-        read = torch.ones_like(input.select(dim, 0), dtype=torch.bool)
     z = map_logits(input, logit_scale, softcap, dim)
-    if normalised:
-        top = torch.zeros_like(z.select(dim, 0))
-        log_sum, shifted = top, z
-    else:
-        top = z.detach().amax(dim)
-        shifted = z - top.unsqueeze(dim)
-        log_sum = shifted.exp().sum(dim).log()
-    class_weight = _along(weight, z, dim)
-    share = torch.ones_like(log_sum)
+    top, shifted, log_sum = _normaliser(z, dim, normalised)
+    smoothing = label_smoothing if label_smoothing > 0.0 else 0.0
     if is_index:
-        own = shifted.gather(dim, target.unsqueeze(dim)).squeeze(dim)
-        if weight is not None:
-            share = weight.to(z.dtype).reshape(-1)[target]
-        row = on * share * (log_sum - own)
-        if smoothing > 0.0:
-            spread = log_sum.unsqueeze(dim) - shifted
-            row = row + (smoothing / z.size(dim)) * (spread if weight is None else class_weight * spread).sum(dim)
-        nll = log_sum - own
+        row, share, nll = _index_rows(shifted, log_sum, target, weight, dim, smoothing)
     else:
-        probs = target.to(z.dtype)
-        spread = log_sum.unsqueeze(dim) - shifted
-        q = on * probs + smoothing / z.size(dim)
-        row = ((q if weight is None else class_weight * q) * spread).sum(dim)
-        own = shifted.select(dim, 0)
-        nll = (probs * spread).sum(dim) if readouts else row
+        row, share, nll = _probability_rows(shifted, log_sum, target, weight, dim, smoothing)
     lse = top + log_sum
     zeros = torch.zeros_like(row)
     squares = z_loss * lse.square() if z_loss > 0.0 else zeros
@@ -129,6 +107,41 @@ def row_terms(
     )
 
 
+def _normaliser(z: Tensor, dim: int, normalised: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """max, z - max and log sum exp(z - max) of each row; 0, z and 0 of log-probabilities."""
+    if normalised:
+        none = torch.zeros_like(z.select(dim, 0))
+        return none, z, none
+    top = z.detach().amax(dim)
+    shifted = z - top.unsqueeze(dim)
+    return top, shifted, shifted.exp().sum(dim).log()
+
+
+def _index_rows(
+    shifted: Tensor, log_sum: Tensor, target: Tensor, weight: Optional[Tensor], dim: int, smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross entropy, share of the denominator, and unweighted, unsmoothed nll of rows with a label."""
+    nll = log_sum - shifted.gather(dim, target.unsqueeze(dim)).squeeze(dim)
+    share = torch.ones_like(log_sum)
+    if weight is not None:
+        share = weight.to(shifted.dtype).reshape(-1)[target]
+    row = (1.0 - smoothing) * share * nll
+    if smoothing > 0.0:
+        spread = log_sum.unsqueeze(dim) - shifted
+        row = row + (smoothing / shifted.size(dim)) * _weighted(spread, weight, dim).sum(dim)
+    return row, share, nll
+
+
+def _probability_rows(
+    shifted: Tensor, log_sum: Tensor, target: Tensor, weight: Optional[Tensor], dim: int, smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of rows with probabilities; each row's share is 1."""
+    probs = target.to(shifted.dtype)
+    spread = log_sum.unsqueeze(dim) - shifted
+    q = (1.0 - smoothing) * probs + smoothing / shifted.size(dim)
+    return (_weighted(q, weight, dim) * spread).sum(dim), torch.ones_like(log_sum), (probs * spread).sum(dim)
+
+
 def reduce(
     terms: RowTerms, sample_weight: Optional[Tensor], denominator: Optional[Tensor], reduction: str, zero_if_empty: bool
 ) -> Tensor:
@@ -150,11 +163,11 @@ def reduce(
     return total / below
 
 
-def _along(weight: Optional[Tensor], z: Tensor, dim: int) -> Tensor:
-    """The class weight shaped to broadcast along the class dimension (a 0-d one when there is none)."""
+def _weighted(rows: Tensor, weight: Optional[Tensor], dim: int) -> Tensor:
+    """Every class times its weight."""
     if weight is None:
-        return torch.ones([], dtype=z.dtype, device=z.device)
-    return weight.to(z.dtype).reshape([-1] + [1] * (z.dim() - dim - 1))
+        return rows
+    return weight.to(rows.dtype).reshape([-1] + [1] * (rows.dim() - dim - 1)) * rows
 
 
 def _entropy(shifted: Tensor, log_sum: Tensor, dim: int) -> Tensor:
