@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from crossent import composite, dispatch, engine, errors, handover, internals, ops, problem, small
+from crossent import composite, dispatch, engine, errors, handover, internals, problem, small
 from crossent.autograd import LogSoftmaxCall, RowLogSoftmax
 from crossent.options import LossOptions, check
 from crossent.problem import FLOATING, Layout, LossTensors
@@ -37,8 +37,11 @@ def loss(function: str, tensors: LossTensors, options: LossOptions, readouts: bo
     dtype = problem.result_dtype(tensors, options, probability=probability, casts=casts)
     reason = handover.composite_context(tensors)
     if reason is not None:
-        if internals.is_compiling() and not readouts and ops.fits(tensors.input.device.type, options.backend):
-            return (ops.loss(function, tensors, options, layout, dtype),)
+        if internals.is_compiling() and not readouts:
+            from crossent import ops  # only here: it loads Dynamo, which costs as much as torch itself
+
+            if ops.fits(tensors.input.device.type, options.backend):
+                return (ops.loss(function, tensors, options, layout, dtype),)
         _refuse_backend(options, reason)
         answer = composite.evaluate(function, tensors, options, layout, dtype, readouts)
         handover.notify(function, tensors.input, "composite", reason)
