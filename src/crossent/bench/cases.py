@@ -26,7 +26,7 @@ FRESH, WARM, IN_PLACE, NO_BUFFER = "fresh", "warm", "in place", "-"
 EAGER, COMPILED, OURS = "torch eager", "torch.compile", "crossent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # the settings of the table are all there are
 class Setting:
     """Options of a call. ``numbers`` are passed to crossent as they are, ``tensors`` are made by ``inputs.py``."""
 

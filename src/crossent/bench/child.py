@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -95,7 +95,7 @@ def _checked(provider: Provider, made: Inputs, expected: agreement.Standard) -> 
 def _phase(
     phase: str,
     ready: list[Ready],
-    copies: dict[str, Callable[[], object]],
+    copies: Mapping[str, Callable[[], object]],
     task: dict[str, Any],
     report: dict[str, Any],
     say: Say,

@@ -62,12 +62,13 @@ def draw(folder: Path, found: Record) -> list[Path]:
 # ---- one panel per dtype -----------------------------------------------------------------------
 
 
-def _figure(found: Record, panel: Panel, inches: float, wanted: Callable[[Case], bool]) -> Any:
+def _figure(found: Record, panel: Panel, inches: float, wanted: Callable[[Case, dict[str, Any]], bool]) -> Any:
     """A figure with so many inches per case, or None where nothing was measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    measured = [case for case in table() if found.cases.get(case.name, {}).get("rows") and wanted(case)]
+    reports = {case: report for case in table() if (report := found.cases.get(case.name, {})).get("rows")}
+    measured = [case for case, report in reports.items() if wanted(case, report)]
     columns = {dtype: [case.name for case in measured if case.dtype == dtype] for dtype in ITEM_BYTES}
     columns = {dtype: names for dtype, names in columns.items() if names}
     if not columns:
@@ -79,8 +80,7 @@ def _figure(found: Record, panel: Panel, inches: float, wanted: Callable[[Case],
     for index, (dtype, names) in enumerate(columns.items()):
         axes.append(figure.add_subplot(1, len(columns), index + 1))
         panel(axes[-1], found, names, dtype)
-    _legend(figure, axes, 3 if len(columns) == 1 else 5)
-    figure.supxlabel(_measured_on(found, measured), fontsize=8, color=PALE)
+    _legend(figure, axes, 3 if len(columns) == 1 else 5, _measured_on(found, measured))
     return figure
 
 
@@ -97,14 +97,16 @@ def _measured_on(found: Record, measured: list[Case]) -> str:
     return "  ·  ".join(word for word in words if word) + "  ·  median and quartiles, in turns"
 
 
-def _legend(figure: Any, axes: list[Any], columns: int) -> None:
+def _legend(figure: Any, axes: list[Any], columns: int, title: str) -> None:
     known: dict[str, Any] = {}
     for each in axes:
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
             known.setdefault(label, handle)
-    figure.legend(
-        known.values(), known.keys(), loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK
-    )
+    legend = figure.legend(
+        known.values(), known.keys(), loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK,
+        title=title, title_fontsize=8,
+    )  # fmt: skip
+    legend.get_title().set_color(PALE)
 
 
 def _style(axes: Any, title: str, labels: list[str], unit: str) -> None:
@@ -237,23 +239,23 @@ def _plain(case: Case, mode: str = BOTH) -> bool:
 
 ALL_OURS = (COMPILE, FIRST, KEPT, OVER)
 # File name -> (panel, inches per case, its cases). 65536 x 10 fits into the caches, yet it is no small call.
-PLOTS: dict[str, tuple[Panel, float, Callable[[Case], bool]]] = {
+PLOTS: dict[str, tuple[Panel, float, Callable[[Case, dict[str, Any]], bool]]] = {
     "speedup": (
         partial(_speedup, series=ALL_OURS, title="Forward + backward"),
         0.9,
-        lambda case: _plain(case) and case.rows > 128,
+        lambda case, report: _plain(case) and case.rows > 128,
     ),
     "forward": (
         partial(_speedup, series=(COMPILE, FIRST), title="Forward only"),
         0.55,
-        lambda case: _plain(case, FORWARD) and case.rows > 128,
+        lambda case, report: _plain(case, FORWARD) and case.rows > 128,
     ),
     "options": (
         partial(_speedup, series=(COMPILE, FIRST), title="With options, forward + backward"),
         0.6,
-        lambda case: bool(case.setting.name),
+        lambda case, report: bool(case.setting.name),
     ),
-    "small": (_small, 0.75, lambda case: _plain(case) and case.rows <= 128),
-    "floor": (_floor, 0.6, lambda case: _plain(case) and not case.is_small),
-    "memory": (_memory, 0.8, lambda case: _plain(case) and not case.is_small),
+    "small": (_small, 0.75, lambda case, report: _plain(case) and case.rows <= 128),
+    "floor": (_floor, 0.6, lambda case, report: _plain(case) and not case.is_small),
+    "memory": (_memory, 0.8, lambda case, report: _plain(case) and "memory" in report),
 }

@@ -95,15 +95,16 @@ def process(what: str, task: dict[str, Any], on_event: Event) -> dict[str, Any]:
     """The result of ``crossent.bench.child what``."""
     command = [sys.executable, "-m", "crossent.bench.child", what]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
-        watch = threading.Timer(SECONDS_AT_MOST, child.kill)
-        watch.start()
-        try:
-            result = _listen(child, task, on_event)
-        finally:
-            watch.cancel()
-            child.kill()
-            child.wait()
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as child:
+            watch = threading.Timer(SECONDS_AT_MOST, child.kill)
+            watch.start()
+            try:
+                result = _listen(child, task, on_event)
+            finally:
+                watch.cancel()
+                child.kill()
         if result is None:
             errors.seek(0)
             raise ProcessFailed((errors.read().strip().splitlines() or [f"ended with status {child.returncode}"])[-1])
