@@ -9,35 +9,9 @@ import torch
 
 import crossent
 from crossent import LinearPlan
-from linear_cases import PLANS, LinearCase, cases, make
-from serving import BACKENDS, serving
+from linear_cases import ENGINES, PLANS, cases, check
 
-ENGINES = [parameter for parameter in BACKENDS if parameter.values[0] is not None]
 ALL = list(cases())
-
-
-def gradients(
-    result: torch.Tensor, leaves: dict[str, torch.Tensor], upstream: torch.Tensor, **how: Any
-) -> dict[str, Any]:
-    values = torch.autograd.grad(result, list(leaves.values()), upstream, allow_unused=True, **how)
-    return dict(zip(leaves, values, strict=True))
-
-
-def check(case: LinearCase, backend: str, plan: Any) -> None:
-    arguments = make(case)
-    expected = arguments.plain()
-    upstream = torch.randn(expected.shape, dtype=expected.dtype)
-    theirs = gradients(expected, arguments.leaves, upstream)
-    with serving() as calls:
-        result = arguments.run(backend=backend, options=plan)
-    assert [call.by for call in calls] == [backend]
-    torch.testing.assert_close(result, expected, rtol=1e-11, atol=1e-11, equal_nan=True)
-    for _ in range(2):  # the second backward makes everything again
-        ours = gradients(result, arguments.leaves, upstream, retain_graph=True)
-        for name, value in theirs.items():
-            torch.testing.assert_close(
-                ours[name], value, rtol=1e-9, atol=1e-11, equal_nan=True, msg=lambda text, n=name: f"{n}: {text}"
-            )
 
 
 @pytest.mark.parametrize("backend", ENGINES)

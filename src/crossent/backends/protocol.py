@@ -24,7 +24,8 @@ Functions of a backend module::
 ``row_grad`` writes d/d logits into ``out`` (``(outer, V, inner)``, any strides, the logits' dtype),
 zeros where a row is not read. ``row_loss_and_grad`` returns the unscaled row losses
 (``stats.row_loss``) and writes ``factor * row_factor[i] * d row_i / d logits`` into ``out`` in one
-pass over each row; ``factor`` is a 0-d tensor, ``row_factor`` a per-row tensor or None for 1.
+pass over each row; ``factor`` is a 0-d tensor, ``row_factor`` a per-row tensor or None for 1. In both, ``out`` may be
+the logits themselves (a linear head overwrites its chunk of logits), not overlap them in another way.
 
 Special values (every backend, each a case in ``tests/cases.py``)
 

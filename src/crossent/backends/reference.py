@@ -24,6 +24,7 @@ from crossent.backends.protocol import (
 from crossent.stats import GradCoefficients, RowStats, loss_coefficients, row_loss
 
 name = "reference"
+scratch_bytes_per_logit = 24  # float32 intermediates of a gradient; a linear head's memory budget counts them
 gradient_in_forward = False  # nothing stays in cache between plain torch operations
 
 

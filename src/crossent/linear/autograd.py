@@ -18,10 +18,11 @@ from torch import Tensor
 
 from crossent import readouts, stats
 from crossent.backends.protocol import Backend
-from crossent.linear import composite, walks
+from crossent.linear import composite, slabs, walks
 from crossent.linear.gemm import Gradients, Wants
 from crossent.linear.head import Head, LinearTensors, head_of
 from crossent.linear.plan import LinearPlan, Sizes, Steps, steps
+from crossent.linear.slabs import Walk
 from crossent.linear.walks import Chunk, Passes
 from crossent.options import LossOptions
 from crossent.problem import Layout, share_of_rows
@@ -167,6 +168,7 @@ def _steps(known: Call, wants: Wants, *, records: bool) -> Steps:
         scratch=getattr(call.backend, "scratch_bytes_per_logit", 0),
         wants_weight=wants.projection and records,
         may_keep=may_keep,
+        may_tile=not call.readouts,
     )
     return steps(call.plan, call.budget, sizes)
 
@@ -183,6 +185,8 @@ def _forward(
 ) -> tuple[Tensor, RowStats | None, Gradients | None]:
     """(n, D) unweighted row losses, their statistics if the backward can use them, gradients if kept."""
     call, head = known.call, known.head
+    if plan.classes < head.problem.classes:
+        return _forward_by_slabs(known, wants, plan)
     if plan.keeps and not (call.readouts or wants.target or wants.scale):
         one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
         factor = one if known.below is None else one / known.below
@@ -197,8 +201,7 @@ def _forward(
 
     kept = None
     if plan.keeps:
-        one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
-        passes = _loss_pass(known, known.upstream(one, known.weight))
+        passes = _loss_pass(known, _upstream_of_one(known))
         kept = walks.gradients(
             head, call.backend, plan.rows, passes, wants, plan.accumulate, tilt=call.readouts, look=look
         )
@@ -208,9 +211,37 @@ def _forward(
     return walks.row_losses(head, numbers), numbers, kept
 
 
+def _forward_by_slabs(known: Call, wants: Wants, plan: Steps) -> tuple[Tensor, RowStats | None, Gradients | None]:
+    head, backend, kept = known.head, known.call.backend, None
+    upstream = _upstream_of_one(known) if plan.keeps else None
+    if plan.whole_rows and upstream is not None:
+        numbers, kept = slabs.with_whole_rows(head, backend, plan, _loss_pass(known, upstream), wants)
+        total = _by_slabs(known, plan, numbers, upstream, Wants(projection=wants.projection))
+        kept = kept._replace(projection=total.projection)
+    elif plan.whole_rows:
+        numbers = walks.statistics(head, backend, plan.whole_rows, tilt=False, look=lambda chunk, own: None)
+    else:
+        numbers = slabs.statistics(Walk(head, backend, plan))
+        if upstream is not None:
+            kept = _by_slabs(known, plan, numbers, upstream, wants)
+    return walks.row_losses(head, numbers), numbers, kept
+
+
+def _by_slabs(known: Call, plan: Steps, numbers: RowStats, upstream: Tensor, wants: Wants) -> Gradients:
+    """The gradients of the loss from its statistics, tile by tile."""
+    coefficients = stats.loss_coefficients(numbers, known.head.problem.z_loss, upstream)
+    return slabs.gradients(Walk(known.head, known.call.backend, plan), numbers, coefficients, wants)
+
+
 def chunk_layout(chunk: Chunk) -> Layout:
     """(rows, V, D) as a layout of its own."""
     return Layout(tuple(chunk.problem.logits.shape), 1, 0)
+
+
+def _upstream_of_one(known: Call) -> Tensor:
+    """(n, D): the upstream gradients of the rows if that of the loss is 1."""
+    one = torch.ones((), dtype=known.head.problem.compute_dtype, device=known.head.hidden.device)
+    return known.upstream(one, known.weight)
 
 
 def _loss_pass(known: Call, upstream: Tensor) -> Callable[[Chunk, RowStats], Passes]:
@@ -291,6 +322,8 @@ def _again(ctx: Any, known: Call, numbers: RowStats | None, upstream: tuple[Tens
     """All gradients from the hidden states and the weight: the logits are made again."""
     call, head, plan, wants = known.call, known.head, ctx.steps, _wants(ctx)
     rows = None if upstream[0] is None else known.upstream(upstream[0], known.weight)
+    if plan.classes < head.problem.classes and numbers is not None and rows is not None:
+        return _by_slabs(known, plan, numbers, rows, wants)
     if rows is not None and _only_loss(upstream) and not (wants.target or wants.scale):
         if not any(wants):
             return Gradients()

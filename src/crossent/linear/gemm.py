@@ -77,11 +77,15 @@ def add_hidden(head: Head, total: Tensor, d_logits: Tensor, start: int, stop: in
     if head.source is None and total.dtype == d_logits.dtype:
         torch.mm(d_logits, head.projection, out=total[start:stop])
         return
-    product = torch.mm(d_logits, head.projection).to(total.dtype)
+    store_hidden(head, total, torch.mm(d_logits, head.projection), start, stop)
+
+
+def store_hidden(head: Head, total: Tensor, d_hidden: Tensor, start: int, stop: int) -> None:
+    """Put the gradient of rows start to stop where their hidden states came from."""
     if head.source is None:
-        total[start:stop] = product
+        total[start:stop] = d_hidden
     else:
-        total.index_copy_(0, head.source[start:stop], product)
+        total.index_copy_(0, head.source[start:stop], d_hidden.to(total.dtype))
 
 
 def add_projection(total: Tensor, d_logits: Tensor, hidden: Tensor, *, first: bool) -> None:

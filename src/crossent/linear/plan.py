@@ -3,7 +3,8 @@
 The cost model. Let n be the rows that are read, P = V * d1 * ... * dK the outputs of the head, H its
 inputs, b the bytes of an element, c the rows of a chunk and S the classes of a slab::
 
-    multiplications   keep: 3 n P H     recompute, slabs: 4 n P H     no gradient: n P H
+    multiplications   keep: 3 n P H     recompute: 4 n P H     no gradient: n P H
+                      slabs: 4 n P H, or 5 where not even one row fits or upstream gradients are per position
     memory traffic    per chunk the weight is read twice and its gradient read and written once:
                       the smaller c, the more of it; from DEFAULT_ROWS rows on it is hidden by the products
     bytes             c * (P * b + P * scratch(backend) + 2 H * b)             the chunk
@@ -13,7 +14,8 @@ inputs, b the bytes of an element, c the rows of a chunk and S the classes of a 
 
 A budget is spent on rows first, up to DEFAULT_ROWS. Where it does not hold the accumulator of a 16-bit
 gradient, slabs of classes are walked with recomputation: the gradient of a slab of the weight is
-finished by one product over all rows, so it needs no accumulator.
+finished by one product over all rows, so it needs no accumulator. Where not even one row fits, rows are
+tiled too.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from crossent import errors
 # speed of the whole ones, and below LEAST_ROWS they need a quarter more.
 DEFAULT_ROWS = 512
 LEAST_ROWS = 256
+LEAST_CLASSES, DEFAULT_CLASSES = 256, 4096  # of a slab that holds all rows, of one that does not
 WORKSPACE_BYTES = 128 << 20  # what a chunk of more than LEAST_ROWS rows may take
 TEMPORARY_BYTES = 8 << 20  # a slab of one chunk's 16-bit weight gradient on its way into the float32 accumulator
 ROW_BYTES = 96  # targets, statistics, weights, indices and losses of one row, in float32 and int64
@@ -84,6 +87,7 @@ class Steps:
     keeps: bool
     accumulate: torch.dtype
     classes: int  # of a slab; all of them: no slabs
+    whole_rows: int = 0  # with slabs: rows of a chunk that has all classes; 0: not even one row has room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,7 @@ class Sizes:
     scratch: int  # bytes per logit that the backend allocates on top
     wants_weight: bool  # a gradient of the weight is asked for
     may_keep: bool  # gradients made in the forward pass would be the right ones
+    may_tile: bool = True  # no output needs all logits of a row at once
 
     @property
     def outputs(self) -> int:
@@ -139,7 +144,7 @@ def steps(plan: LinearPlan, budget: int | None, sizes: Sizes) -> Steps:
     rows = plan.rows or default_rows(sizes)
     known = Steps(rows=max(1, min(rows, sizes.rows)), keeps=keeps, accumulate=accumulate, classes=max(1, classes))
     if known.classes < sizes.classes:
-        known = replace(known, keeps=False)
+        known = replace(known, rows=max(1, plan.rows or sizes.rows), whole_rows=default_rows(sizes))
     return known if budget is None else within(known, budget, plan, sizes)
 
 
@@ -158,38 +163,40 @@ def even(rows: int, most: int) -> int:
 
 def within(known: Steps, budget: int, plan: LinearPlan, sizes: Sizes) -> Steps:
     """The same steps with fewer rows, or slabs of classes, until they fit."""
-    if known.classes >= sizes.classes:
-        fixed = sizes.numbers + sizes.converted + sizes.accumulator(known.accumulate)
-        rows = _most_rows(budget - fixed, sizes, sizes.classes)
-        if rows >= (plan.rows or 1):
-            return replace(known, rows=min(known.rows, plan.rows or even(sizes.rows, min(rows, known.rows))))
-    return _slabs(known, budget, plan, sizes)
-
-
-def _most_rows(bytes: int, sizes: Sizes, classes: int) -> int:
-    return bytes // max(1, sizes.chunk(1, classes))
-
-
-def _slabs(known: Steps, budget: int, plan: LinearPlan, sizes: Sizes) -> Steps:
-    """Tiles of rows by classes without any accumulator of the weight's size."""
-    least = least_bytes(sizes)
-    if budget < least:
-        raise errors.refuse("XEN054", came=budget, expected=least)
     free = budget - sizes.numbers - sizes.converted
-    classes = plan.classes or sizes.classes
-    while classes > 1 and tile_bytes(sizes, 1, classes) > free:
-        classes = -(-classes // 2)
-    rows = max(1, min(sizes.rows, plan.rows or sizes.rows))
-    while rows > 1 and tile_bytes(sizes, rows, classes) > free:
-        rows = -(-rows // 2)
-    return replace(known, rows=rows, classes=classes, keeps=False)
+    if known.classes >= sizes.classes:
+        rows = (free - sizes.accumulator(known.accumulate)) // max(1, sizes.chunk(1, sizes.classes))
+        if rows >= min(sizes.rows, plan.rows or 1):
+            return replace(known, rows=plan.rows or even(sizes.rows, min(rows, known.rows)))
+    if not sizes.may_tile or free < tile_bytes(sizes, 1, 1):
+        raise errors.refuse("XEN054", came=budget, expected=least_bytes(sizes, known.accumulate))
+    whole = free // max(1, sizes.chunk(1, sizes.classes))
+    rows, classes = tile(free, plan.classes or sizes.classes, sizes)
+    whole = even(sizes.rows, min(whole, known.rows)) if whole else 0
+    return replace(known, rows=rows, classes=min(classes, max(1, sizes.classes - 1)), whole_rows=whole)
+
+
+def tile(free: int, most: int, sizes: Sizes) -> tuple[int, int]:
+    """(rows, classes) of a tile in ``free`` bytes: all rows if LEAST_CLASSES have room, for nothing is summed then."""
+    rows, classes = max(1, sizes.rows), free // max(1, sizes.chunk(max(1, sizes.rows), 1))
+    if classes >= min(most, LEAST_CLASSES):
+        return rows, min(most, classes)
+    rows, classes = min(rows, DEFAULT_ROWS), min(most, DEFAULT_CLASSES)
+    while tile_bytes(sizes, rows, classes) > free:
+        rows, classes = (
+            -(-rows // 2) if rows >= classes or classes == 1 else rows,
+            -(-classes // 2) if classes > rows else classes,
+        )
+    return rows, classes
 
 
 def tile_bytes(sizes: Sizes, rows: int, classes: int) -> int:
-    """Bytes of a tile: its logits, and float32 sums of both gradients where 16-bit ones span several tiles."""
-    return sizes.chunk(rows, classes) + (rows + classes * sizes.inner) * sizes.features * 8
+    """Bytes of a tile: its logits and the float32 (float64) sums of both gradients with their temporaries."""
+    return sizes.chunk(rows, classes) + (rows + classes * sizes.inner) * sizes.features * (8 + sizes.dtype.itemsize)
 
 
-def least_bytes(sizes: Sizes) -> int:
-    """The least budget any plan keeps: one row by one class."""
-    return sizes.numbers + sizes.converted + tile_bytes(sizes, 1, 1)
+def least_bytes(sizes: Sizes, accumulate: torch.dtype) -> int:
+    """The least budget that any plan keeps: one row by one class, or one row where classes cannot be split."""
+    if sizes.may_tile:
+        return sizes.numbers + sizes.converted + tile_bytes(sizes, 1, 1)
+    return sizes.numbers + sizes.converted + sizes.accumulator(accumulate) + sizes.chunk(1, sizes.classes)

@@ -131,7 +131,7 @@ def _add_up(
     backend: Backend, chunk: Chunk, numbers: RowStats, passes: Passes, want: RowGradWant, total: Gradients
 ) -> Tensor:
     """The gradient of the chunk's logits: in place for one pass; beside them, in float32, for several."""
-    alone = len(passes) == 1 and getattr(backend, "row_grad_in_place", False)
+    alone = len(passes) == 1
     d_logits = chunk.logits if alone else torch.zeros_like(chunk.logits, dtype=chunk.problem.compute_dtype)
     rows = slice(chunk.start, chunk.stop)
     for index, (problem, coefficients) in enumerate(passes):
