@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple
-
-from torch import Tensor
+from typing import NamedTuple
 
 from crossent import errors
 from crossent.doctor import examine
 from crossent.doctor.arguments import POSITIONAL, record_of
 from crossent.doctor.finding import Finding, Place
 from crossent.doctor.place import is_users, readable
+from crossent.doctor.record import CallRecord
 from crossent.doctor.report import Report
-from crossent.refusals import REFUSALS
 
 
 class Advice(NamedTuple):
@@ -89,6 +87,9 @@ ADVICE = (
 )  # fmt: skip
 
 
+REFUSAL = re.compile(r"crossent (XEN\d+) \((.+?)\): (.+)\n.+\n +expected: (.+)\n +write: +(.+)")
+
+
 def explain_error(error: BaseException) -> Report:
     """What an exception from a loss means, and what to write.
 
@@ -108,9 +109,12 @@ def explain_error(error: BaseException) -> Report:
     """
     frames = _frames(error.__traceback__)
     where = _users_place(frames)
-    found = _from_arguments(frames, where, error)
-    if not found:
-        found = _from_text(str(error), where)
+    record = _record_of_the_refused(frames)
+    found: list[Finding] = []
+    if record is not None:
+        record.place = where
+        found, _ = examine.refused(record)
+    found = found or _from_text(str(error), where) or _refusal(record, where)
     limits = [] if found else [f"{type(error).__name__}: nothing known about this text"]
     return Report(found, limits, "one exception")
 
@@ -130,39 +134,34 @@ def _users_place(frames: list[tuple[FrameType, int]]) -> Place:
     return Place()
 
 
-def _from_arguments(frames: list[tuple[FrameType, int]], where: Place, error: BaseException) -> list[Finding]:
-    """Ask the rules about the arguments of the loss that refused."""
+def _record_of_the_refused(frames: list[tuple[FrameType, int]]) -> CallRecord | None:
+    """The arguments of the loss that raised, from its frame."""
     for frame, _ in frames:
         name = frame.f_code.co_name
-        if is_users(frame) or name not in POSITIONAL or "target" not in frame.f_locals:
-            continue
-        given = {key: frame.f_locals[key] for key in POSITIONAL[name] if key in frame.f_locals}
-        record = record_of(name, (), given)
-        if record is None:
-            continue
-        record.place = where
-        record.error = error if isinstance(error, Exception) else None
-        findings, _ = examine.refused(record)
-        return findings or _refusal(record.function, given, where)
-    return []
+        if not is_users(frame) and name in POSITIONAL and "target" in frame.f_locals:
+            given = {key: frame.f_locals[key] for key in POSITIONAL[name] if key in frame.f_locals}
+            record = record_of(name, (), given)
+            if record is not None:
+                return record
+    return None
 
 
-def _refusal(function: str, given: dict[str, Any], where: Place) -> list[Finding]:
+def _refusal(record: CallRecord | None, where: Place) -> list[Finding]:
     """What ``crossent.errors`` says of the call, where no rule of the catalogue does."""
-    if function not in ("cross_entropy", "nll_loss") or not isinstance(given.get("input"), Tensor):
+    if record is None or record.function not in ("cross_entropy", "nll_loss"):
         return []
-    known = ("input", "target", "weight", "ignore_index", "reduction", "label_smoothing")
-    code = errors.diagnose(
-        errors.CallFacts(function=function, **{name: given[name] for name in known if name in given})
-    )
-    if code == "XEN029":
+    facts = errors.CallFacts(
+        function=record.function, input=record.input, target=record.target, weight=record.weight,
+        ignore_index=record.ignore_index, reduction=record.reduction, label_smoothing=record.label_smoothing,
+    )  # fmt: skip
+    found = REFUSAL.search(str(errors.advise(ValueError(""), facts)))
+    if found is None or found[1] == "XEN029":
         return []
-    refusal = REFUSALS[code]
-    text = re.sub(r"\{[^}]*\}", "...", refusal.wrong)
+    code, name, wrong, expected, write = found.groups()
     return [
         Finding(
-            code, "", refusal.name, "error", "high", where.file, where.line, text, {}, "torch refuses the call.",
-            re.sub(r"\{[^}]*\}", "...", refusal.instead), function,
+            code, "", name, "error", "high", where.file, where.line, f"{wrong}; expected {expected}", {},
+            "torch refuses the call.", f"write {write}", record.function,
         )
     ]  # fmt: skip
 

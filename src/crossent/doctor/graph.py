@@ -128,6 +128,12 @@ def above(step: Step | None) -> Chain:
     return walk(before[0] if before else None)
 
 
+def has_parameter(step: Step | None) -> bool:
+    """Whether a leaf (a weight) goes into this operation: a layer, and not a product of two activations."""
+    chains = [walk(parent) for parent in parents(step.node)] if step is not None else []
+    return any(chain.producer is not None and chain.producer.kind == "AccumulateGrad" for chain in chains)
+
+
 def search(node: Any, kinds: frozenset[str], most: int = 200) -> list[Step]:
     """The nearest nodes of these kinds below a root, breadth first; nothing above a hit is looked at."""
     hits: list[Step] = []

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from crossent.run import launch
+from crossent.run.doctoring import SUFFIXES, Doctoring, Wish
 from crossent.run.losses import CHOICES
 
 Choice = Annotated[str, typer.Option(metavar="|".join(CHOICES), help="Which losses; torch: torch's own, only counted.")]
@@ -22,38 +23,71 @@ Name = Annotated[
 Rest = Annotated[
     list[str] | None, typer.Argument(metavar="[ARGS]...", show_default=False, help="Arguments of the program.")
 ]
+IsDoctored = Annotated[bool, typer.Option("--doctor", help="Look for misuses of losses while the program runs.")]
+ReportTo = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="--doctor's report as .html, .json, .sarif or .txt.")
+]
+IsStrict = Annotated[bool, typer.Option("--strict", help="With --doctor: exit status 1 if it warns.")]
+Steps = Annotated[int, typer.Option(min=1, help="With --doctor: watch that many optimizer steps, ...")]
+Every = Annotated[int, typer.Option(min=0, help="... and then every so-many-th; 0: no more.")]
 
 
 def command(
-    program: Name, arguments: Rest = None, is_module: IsModule = False, losses: Choice = "crossent", json: Json = None
+    program: Name,
+    arguments: Rest = None,
+    is_module: IsModule = False,
+    losses: Choice = "crossent",
+    json: Json = None,
+    doctor: IsDoctored = False,
+    report: ReportTo = None,
+    strict: IsStrict = False,
+    steps: Steps = 3,
+    every: Every = 1000,
 ) -> None:
     """Run a training script with torch's losses replaced by crossent's, and count their calls.
 
     The script is not changed and runs as under plain python. At its end one line on stderr says how often
-    a loss was called, with which shapes, which backend served it, and what was handed on and why.
+    a loss was called, with which shapes, which backend served it, and what was handed on and why. With
+    --doctor, what is wrong with the way it uses losses is said while it happens, with file and line.
     """
     if losses not in CHOICES:
         launch.refuse(f"--losses is {losses!r}; expected {' or '.join(CHOICES)}")
     if json is not None:
-        _check_writable(json)
+        _check_writable("--json", json)
+    doctoring = _doctoring(doctor, doctoring_wish(report, strict, steps, every))
     chosen = launch.Program(program, is_module, tuple(arguments or ()))
     try:
         launch.check(chosen)
     except launch.UnusableProgramError as error:
         launch.refuse(str(error))
-    launch.pending.append(lambda: start(chosen, losses, json))
+    launch.pending.append(lambda: start(chosen, losses, json, doctoring))
 
 
-def _check_writable(json: Path) -> None:
+def doctoring_wish(report: Path | None, strict: bool, steps: int, every: int) -> Wish:
+    """The doctor's part of the command line, checked."""
+    if report is not None:
+        if report.suffix not in SUFFIXES:
+            launch.refuse(f"--report {report}: expected a name that ends in {', '.join(SUFFIXES)}")
+        _check_writable("--report", report)
+    return Wish(None if report is None else report.absolute(), strict, steps, every)
+
+
+def _doctoring(wanted: bool, wish: Wish) -> Doctoring | None:
+    if not wanted and (wish.report is not None or wish.strict):
+        launch.refuse("--report and --strict belong to --doctor; write: crossent run --doctor ...")
+    return Doctoring(wish) if wanted else None
+
+
+def _check_writable(option: str, path: Path) -> None:
     """Before the training, not after it."""
-    folder = json.absolute().parent
+    folder = path.absolute().parent
     if not folder.is_dir():
-        launch.refuse(f"--json {json}: there is no folder {str(folder)!r}; make it first")
-    if json.is_dir() or not os.access(json if json.exists() else folder, os.W_OK):
-        launch.refuse(f"--json {json}: cannot be written; name a file that can")
+        launch.refuse(f"{option} {path}: there is no folder {str(folder)!r}; make it first")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        launch.refuse(f"{option} {path}: cannot be written; name a file that can")
 
 
-def start(program: launch.Program, losses: str, json: Path | None) -> None:
+def start(program: launch.Program, losses: str, json: Path | None, doctoring: Doctoring | None = None) -> None:
     """Count from here on, report at the end of the process, run the program."""
     # atexit runs the last entry first: ours comes before multiprocessing's (which joins the children), so it is later.
     atexit.register(lambda: report())
@@ -69,16 +103,40 @@ def start(program: launch.Program, losses: str, json: Path | None) -> None:
             return
         from crossent.run import summary
 
+        if doctoring is not None:
+            doctoring.end()
         outcome = summary.Outcome(family, str(program))
         _flush()
         for line in outcome.lines():
             print(line, file=sys.stderr)
         if report_to is not None:
             summary.write_json(outcome, report_to)
+        if doctoring is not None:
+            doctoring.conclude()
 
     family.before_exec = report
-    replace_when_torch_is_there(losses, family.counts)
-    launch.execute(program)
+    replace_when_torch_is_there(losses, family.counts, None if doctoring is None else doctoring.begin)
+    if doctoring is None:
+        launch.execute(program)
+    else:
+        _execute_watched(program, doctoring)
+
+
+def _execute_watched(program: launch.Program, doctoring: Doctoring) -> None:
+    """The exit status is the program's own, unless ``--strict`` has something against a success."""
+    try:
+        launch.execute(program)
+    except Exception as error:
+        doctoring.explain(error)
+        raise
+    except SystemExit as end:
+        doctoring.end()
+        if end.code in (None, 0) and doctoring.failed:
+            raise SystemExit(1) from None
+        raise
+    doctoring.end()
+    if doctoring.failed:
+        raise SystemExit(1)
 
 
 def _flush() -> None:

@@ -10,9 +10,17 @@ from crossent.run.on_import import after_import
 CHOICES = ("crossent", "torch")
 
 
-def replace_when_torch_is_there(losses: str, listener: Callable[[Any], None]) -> None:
-    """Now if torch is imported already, else right after the program has imported it."""
-    after_import("torch", lambda: _replace(losses, listener))
+def replace_when_torch_is_there(
+    losses: str, listener: Callable[[Any], None], then: Callable[[], None] | None = None
+) -> None:
+    """Now if torch is imported already, else right after the program has imported it; ``then`` is called afterwards."""
+
+    def replace() -> None:
+        _replace(losses, listener)
+        if then is not None:
+            then()
+
+    after_import("torch", replace)
 
 
 def _replace(losses: str, listener: Callable[[Any], None]) -> None:

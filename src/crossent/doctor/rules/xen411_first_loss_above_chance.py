@@ -15,10 +15,12 @@ Good::
     loss = F.cross_entropy(model(x), y)
 
 How it is detected
-    First call of a line with gradients on, index targets, no smoothing or weights: the loss is more than 1.5 times
-    log C. A ratio of 1.2 to 1.5 is a note. Too low a loss is not reported: fine-tuning starts there.
+    First call of a line with gradients on, index targets, no smoothing or weights: the loss is more than 1.5 times log
+    C, the logits' standard deviation is at least 1.5, and they come straight from a layer with weights of its own. A
+    loss above 1.2 times log C without those two is a note: a temperature, or adversarial inputs, may be meant. Too low
+    a loss is not reported: fine-tuning starts there.
 False positives
-    Fine-tuning on data that look different; contrastive losses with a low temperature.
+    Fine-tuning on data that look different.
 References
     The check is the second step of Karpathy's "A Recipe for Training Neural Networks" (2019).
 """
@@ -27,6 +29,7 @@ from __future__ import annotations
 
 import math
 
+from crossent.doctor import graph
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
 
@@ -38,6 +41,8 @@ CONSEQUENCE = "the first steps are spent on shrinking logits; with a ratio of 10
 FIX = "normalise the inputs, lower the scale of the last layer, or untie or rescale an N(0, 1) embedding."
 
 WARN, NOTE = 1.5, 1.2
+WIDE = 1.5  # standard deviation of logits; fresh heads have about 0.5, and random logits cost log C + variance / 2
+HEADS = ("Addmm", "Mm", "Bmm", "Linear", "MkldnnLinear", "Convolution", "MkldnnConvolution")
 FEWEST_ROWS = 8
 
 
@@ -59,8 +64,8 @@ def from_values(record: CallRecord) -> Found | None:
     ratio = loss / chance
     if not NOTE < ratio < math.inf:
         return None
-    evidence = {
-        "loss": loss, "ratio": ratio, "classes": record.classes, "chance": chance,
-        "spread": float(sample.rows.std()),
-    }  # fmt: skip
-    return Found(evidence, "medium", None if ratio > WARN else "note")
+    spread = float(sample.rows.std())
+    is_plain = record.chain.kind in HEADS and record.chain.is_exact and graph.has_parameter(record.chain.producer)
+    is_loud = ratio > WARN and spread >= WIDE and (is_plain or bool(record.chain.opaque))
+    evidence = {"loss": loss, "ratio": ratio, "classes": record.classes, "chance": chance, "spread": spread}
+    return Found(evidence, "medium", None if is_loud else "note")

@@ -24,6 +24,7 @@ References
 
 from __future__ import annotations
 
+from crossent import errors
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
 
@@ -35,6 +36,8 @@ FIX = "set ignore_index=255."
 def from_error(record: CallRecord) -> Found | None:
     target = record.target
     if record.function not in ("cross_entropy", "nll_loss") or target is None or target.is_floating_point():
+        return None
+    if record.input.dim() == 0 or tuple(target.shape) != errors.index_shape(record.input, record.class_dim_given):
         return None
     labels = target.detach()
     void = labels == 255

@@ -1,0 +1,2 @@
+loss = F.cross_entropy(model(x).softmax(1), y)  # XEN101
+report = doctor(loss)  # XEN101

@@ -1,0 +1,1 @@
+loss = F.cross_entropy(model(x).softmax(1), y, label_smoothing=0.1)  # XEN101

@@ -1,0 +1,2 @@
+loss = nn.NLLLoss()(model(x), y)  # XEN104
+loss.backward()

@@ -1,0 +1,1 @@
+loss = nn.BCELoss()(model(x), multi_hot)  # XEN106

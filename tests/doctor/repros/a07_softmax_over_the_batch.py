@@ -1,0 +1,1 @@
+loss = F.cross_entropy(F.softmax(model(x), dim=0), y)  # XEN107

@@ -1,0 +1,1 @@
+loss = F.cross_entropy(torch.tanh(model(x)), y)  # XEN108

@@ -1,0 +1,2 @@
+loss = F.cross_entropy(model(x), y)
+loss.item().backward()  # XEN111

@@ -1,0 +1,1 @@
+loss = crossent.cross_entropy(model(x), y + 1, backend="reference")  # XEN203

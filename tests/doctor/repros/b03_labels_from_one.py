@@ -1,0 +1,1 @@
+loss = F.cross_entropy(model(x), y + 1)  # XEN203

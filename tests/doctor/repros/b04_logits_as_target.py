@@ -1,0 +1,1 @@
+loss = F.cross_entropy(model(x), teacher(x).detach())  # XEN204

@@ -1,0 +1,1 @@
+loss = F.cross_entropy(lm(ids), ids)  # XEN205

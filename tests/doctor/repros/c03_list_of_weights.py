@@ -1,0 +1,1 @@
+loss = F.cross_entropy(model(x), y, weight=[1.0] * 10)  # XEN303

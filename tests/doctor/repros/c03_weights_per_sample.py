@@ -1,0 +1,1 @@
+loss = F.cross_entropy(model(x), y, weight=torch.ones(32))  # XEN303

@@ -1,0 +1,2 @@
+masks[:, :, 0] = 255
+loss = nn.CrossEntropyLoss()(conv(images), masks)  # XEN701
