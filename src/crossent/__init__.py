@@ -20,7 +20,12 @@ if TYPE_CHECKING:
         log_softmax,
         nll_loss,
     )
-    from crossent.linear.functional import linear_cross_entropy
+    from crossent.linear.functional import (
+        LinearCrossEntropyStats,
+        linear_cross_entropy,
+        linear_cross_entropy_with_stats,
+        linear_log_prob,
+    )
     from crossent.linear.modules import LinearCrossEntropyLoss
     from crossent.linear.plan import LinearPlan
     from crossent.modules import CrossEntropyLoss, LogSoftmax, NLLLoss
@@ -30,12 +35,15 @@ _HOME = {
     "CrossEntropyLoss": "crossent.modules",
     "CrossEntropyStats": "crossent.functional",
     "LinearCrossEntropyLoss": "crossent.linear.modules",
+    "LinearCrossEntropyStats": "crossent.linear.functional",
     "LinearPlan": "crossent.linear.plan",
     "LogSoftmax": "crossent.modules",
     "NLLLoss": "crossent.modules",
     "cross_entropy": "crossent.functional",
     "cross_entropy_with_stats": "crossent.functional",
     "linear_cross_entropy": "crossent.linear.functional",
+    "linear_cross_entropy_with_stats": "crossent.linear.functional",
+    "linear_log_prob": "crossent.linear.functional",
     "log_softmax": "crossent.functional",
     "nll_loss": "crossent.functional",
     "patch": "crossent.patching",
@@ -48,6 +56,7 @@ __all__ = [
     "CrossEntropyLoss",
     "CrossEntropyStats",
     "LinearCrossEntropyLoss",
+    "LinearCrossEntropyStats",
     "LinearPlan",
     "LogSoftmax",
     "NLLLoss",
@@ -56,6 +65,8 @@ __all__ = [
     "cross_entropy_with_stats",
     "doctor",
     "linear_cross_entropy",
+    "linear_cross_entropy_with_stats",
+    "linear_log_prob",
     "log_softmax",
     "nll_loss",
     "patch",

@@ -23,6 +23,7 @@ from crossent.linear.gemm import Gradients, Wants
 from crossent.linear.head import Head, LinearTensors, head_of
 from crossent.linear.plan import LinearPlan, Sizes, Steps, steps
 from crossent.linear.slabs import Walk
+from crossent.linear.top import top_classes
 from crossent.linear.walks import Chunk, Passes
 from crossent.options import LossOptions
 from crossent.problem import Layout, share_of_rows
@@ -47,6 +48,7 @@ class LinearCall:
     result_dtype: torch.dtype
     dtype: torch.dtype  # of the products
     readouts: bool = False
+    top_k: int = 0  # with readouts: how many of the most probable classes are returned too
     records: bool = True  # whether a backward can follow: grad mode was on
     function: str = "linear_cross_entropy"
 
@@ -74,7 +76,7 @@ class Call:
 
 
 class LinearLoss(torch.autograd.Function):
-    """``apply(call, *LinearTensors)`` -> loss, or (loss, *readouts.FIELDS)."""
+    """``apply(call, *LinearTensors)`` -> loss, or (loss, *readouts.FIELDS[, top log-probabilities, top classes])."""
 
     @staticmethod
     def forward(ctx: Any, call: LinearCall, *arguments: Any) -> Any:
@@ -91,7 +93,7 @@ class LinearLoss(torch.autograd.Function):
         if not call.readouts:
             return loss
         answers = _fields(known, fields)
-        ctx.mark_non_differentiable(*answers[-3:])
+        ctx.mark_non_differentiable(*answers[4:])
         return loss, *answers
 
     @staticmethod
@@ -197,7 +199,8 @@ def _forward(
     def look(chunk: Chunk, numbers: RowStats) -> None:
         parts.append(numbers)
         if call.readouts:
-            fields.append(readouts.fields(call.backend, chunk_layout(chunk), chunk.problem, numbers))
+            own = readouts.fields(call.backend, chunk_layout(chunk), chunk.problem, numbers)
+            fields.append((*own, *top_classes(chunk.problem, numbers, call.top_k)))
 
     kept = None
     if plan.keeps:
@@ -265,12 +268,18 @@ def _reduce(known: Call, rows: Tensor) -> Tensor:
 def _fields(known: Call, parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     """readouts.FIELDS of all rows in the index target's shape."""
     head, layout = known.head, known.call.layout
-    fills = (0, 0, 0, 0, -1, False, -1)
+    compute, top = head.problem.compute_dtype, (known.call.top_k,)
+    shapes = (*((),) * 7, top, top) if top[0] else ((),) * 7
+    fills = (0, 0, 0, 0, -1, False, -1, 0, -1)[: len(shapes)]
     if not parts:
-        compute = head.problem.compute_dtype
-        dtypes = (*(compute,) * 4, torch.int64, torch.bool, torch.int64)
-        none = tuple(torch.zeros((0, head.inner), dtype=dtype, device=head.hidden.device) for dtype in dtypes)
-        parts = [none]
+        dtypes = (*(compute,) * 4, torch.int64, torch.bool, torch.int64, compute, torch.int64)
+        empty = torch.zeros((0, head.inner), device=head.hidden.device)
+        parts = [
+            tuple(
+                empty.new_zeros((*empty.shape, *shape), dtype=dtype)
+                for shape, dtype in zip(shapes, dtypes, strict=False)
+            )
+        ]
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
     return tuple(head.spread(layout, column, fill) for column, fill in zip(columns, fills, strict=True))
 
@@ -388,7 +397,7 @@ def _composite_gradients(
         )
         wanted = [index for index, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         leaves = [cast(Tensor, tensors[index]) for index in wanted]
-        pairs = [(answer, g) for answer, g in zip(answers, upstream, strict=True) if g is not None]
+        pairs = [(answer, g) for answer, g in zip(answers, upstream, strict=False) if g is not None]
         gradients = torch.autograd.grad(
             [answer for answer, _ in pairs],
             leaves,

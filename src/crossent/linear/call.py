@@ -34,6 +34,7 @@ class Request:
     plan: Any
     memory_budget: int | None
     readouts: bool = False
+    top_k: int = 0
     sequences: bool = False  # shift= was given: the input may be (..., T, H)
 
 
@@ -45,6 +46,9 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     owner = _torch_owns(tensors)
     dtype = None if owner is not None else products_dtype(tensors)
     layout = None if dtype is None else _layout(tensors, request, dtype)
+    if layout is not None and not 0 <= request.top_k <= layout.classes:
+        expected = f"a number of classes, at most {layout.classes}"
+        raise errors.refuse("XEN030", option="top_k", came=request.top_k, expected=expected)
     if dtype is None or layout is None:
         return (_torch_answers(tensors, request, owner),)
     logits = tensors.unmade(dtype)
@@ -57,13 +61,15 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     if reason is not None:
         if options.backend is not None:
             raise errors.refuse("XEN041", came=options.backend, reason=reason)
-        answer = composite.evaluate(tensors, options, layout, result_dtype, readouts=request.readouts)
+        answer = composite.evaluate(
+            tensors, options, layout, result_dtype, readouts=request.readouts, top_k=request.top_k
+        )
         _notify(logits, "composite", reason)
         return answer
     backend, reason = dispatch.choose(options.backend, tensors.input.device, dtype)
     call = LinearCall(
         options=options, layout=layout, backend=backend, plan=plan, budget=budget, result_dtype=result_dtype,
-        dtype=dtype, readouts=request.readouts, records=torch.is_grad_enabled(),
+        dtype=dtype, readouts=request.readouts, top_k=request.top_k, records=torch.is_grad_enabled(),
     )  # fmt: skip
     try:
         answer = cast("tuple[Tensor, ...] | Tensor", LinearLoss.apply(call, *tensors))

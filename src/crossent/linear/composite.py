@@ -30,12 +30,14 @@ def evaluate(
     result_dtype: torch.dtype,
     *,
     readouts: bool = False,
+    top_k: int = 0,
     rows: int | None = None,
 ) -> tuple[Tensor, ...]:
-    """(loss,), or (loss, *readouts.FIELDS)."""
+    """(loss,), or (loss, *readouts.FIELDS[, top log-probabilities, top classes])."""
     if rows is None or rows >= math.prod(layout.index_shape):
         logits = make_logits(tensors)
-        return composite.evaluate("cross_entropy", tensors.scored(logits), options, layout, result_dtype, readouts)
+        answer = composite.evaluate("cross_entropy", tensors.scored(logits), options, layout, result_dtype, readouts)
+        return (*answer, *_top(tensors, logits.detach(), options, layout, top_k)) if top_k else answer
     flat = _Flat(tensors, layout)
     parts = [_checkpointed(flat.part(start, rows), options, readouts) for start in range(0, flat.rows, rows)]
     terms = RowTerms(*(torch.cat(column) for column in zip(*parts, strict=True)))
@@ -48,6 +50,26 @@ def make_logits(tensors: LinearTensors) -> Tensor:
     projection = tensors.linear_weight.reshape(outputs, tensors.linear_weight.shape[-1])
     logits = F.linear(tensors.input, projection, None if bias is None else bias.reshape(outputs))
     return logits.reshape(logits_shape(tensors.input, tensors.linear_weight))
+
+
+def _top(
+    tensors: LinearTensors, logits: Tensor, options: LossOptions, layout: Layout, top_k: int
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and classes of the top_k most probable classes, in the index shape and one dimension more."""
+    dim, scale = layout.class_dim, composite.as_scale(tensors.logit_scale, logits)
+    if isinstance(scale, Tensor) and scale.dim():
+        scale = layout.narrow_index(scale)
+    log_probs = composite.log_softmax(layout.narrow_input(logits), dim, scale, float(options.softcap or 0.0))
+    values, classes = log_probs.detach().topk(top_k, dim)
+    if not tensors.target.is_floating_point():
+        target = layout.narrow_index(tensors.target).reshape(classes.select(dim, 0).shape)
+        read = (target != options.ignore_index).unsqueeze(dim)
+        values, classes = torch.where(read, values, 0.0), torch.where(read, classes, -1)
+    pad = layout.widen_index
+    return (
+        torch.stack([pad(column) for column in values.unbind(dim)], -1),
+        torch.stack([pad(column, -1) for column in classes.unbind(dim)], -1),
+    )
 
 
 class _Flat:

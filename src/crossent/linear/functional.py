@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,10 +10,36 @@ from torch import Tensor
 from crossent import internals
 from crossent.linear import call
 from crossent.linear.call import Request
+from crossent.linear.candidates import candidate_scores
 from crossent.linear.head import LinearTensors
+from crossent.linear.plan import LinearPlan
 from crossent.options import LossOptions
 
-__all__ = ["linear_cross_entropy"]
+__all__ = [
+    "LinearCrossEntropyStats",
+    "linear_cross_entropy",
+    "linear_cross_entropy_with_stats",
+    "linear_log_prob",
+]
+
+
+class LinearCrossEntropyStats(NamedTuple):
+    """What :func:`linear_cross_entropy_with_stats` returns.
+
+    All fields but ``loss`` and the last two have the shape of an index target; floating ones are float32
+    (float64 for float64). Ignored rows hold 0, False or -1.
+    """
+
+    loss: Tensor  # equals linear_cross_entropy(...)
+    nll: Tensor  # logsumexp(z) - z_y: unweighted, unsmoothed; differentiable
+    logsumexp: Tensor  # differentiable
+    entropy: Tensor  # of softmax(z), in nats; differentiable
+    z_loss: Tensor  # z_loss * logsumexp^2; differentiable
+    predicted: Tensor  # int64: lowest index of the maximum of z
+    correct: Tensor  # bool
+    rank: Tensor  # int64: number of classes with z_c > z_y, 0 best; -1 for probability targets
+    top_log_probs: Tensor | None = None  # (*index shape, top_k), the most probable first; not differentiable
+    top_classes: Tensor | None = None  # int64, the classes of top_log_probs
 
 
 def linear_cross_entropy(
@@ -111,6 +137,142 @@ def linear_cross_entropy(
     return call.loss(tensors, request)[0]
 
 
+def linear_cross_entropy_with_stats(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+    sample_weight: Tensor | None = None,
+    denominator: float | Tensor | None = None,
+    logit_scale: float | Tensor | None = None,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    out_dtype: torch.dtype | None = None,
+    if_all_ignored: str = "nan",
+    shift: int | None = None,
+    memory_budget: int | None = None,
+    backend: str | None = None,
+    top_k: int = 0,
+) -> LinearCrossEntropyStats:
+    r"""The loss of :func:`linear_cross_entropy` with what else one pass over the logits can tell.
+
+    Args:
+        top_k: also return the log-probabilities of the ``top_k`` most probable classes of each row, and which they are.
+        Everything else as in :func:`linear_cross_entropy`.
+
+    Returns:
+        :class:`LinearCrossEntropyStats`.
+
+    Raises:
+        As :func:`linear_cross_entropy`. A ``memory_budget`` must hold one whole row of logits.
+
+    Numerics:
+        as :func:`crossent.cross_entropy_with_stats`.
+
+    Memory:
+        as :func:`linear_cross_entropy`. Gradients are made in the forward pass for the case that only ``loss``
+        is differentiated (3 matrix products); where another field receives a gradient they are made again
+        (4, or 6 unless ``options=LinearPlan(gradients="recompute")`` says so beforehand).
+
+    Example:
+        >>> import torch, crossent
+        >>> hidden, head = torch.eye(2), torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> stats = crossent.linear_cross_entropy_with_stats(hidden, head, torch.tensor([0, 2]), top_k=1)
+        >>> stats.correct, stats.rank, stats.top_classes
+        (tensor([ True, False]), tensor([0, 1]), tensor([[0],
+                [1]]))
+
+    Source: this project; ``stats.py`` has the formulas.
+    """
+    tensors = LinearTensors(
+        input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
+    )  # fmt: skip
+    request = _request(
+        options, memory_budget, shift, ignore_index, readouts=True, top_k=top_k,
+        reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
+        if_all_ignored=if_all_ignored, backend=backend,
+    )  # fmt: skip
+    return LinearCrossEntropyStats(*call.loss(tensors, request))
+
+
+def linear_log_prob(
+    input: Tensor,
+    linear_weight: Tensor,
+    tokens: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    ignore_index: int | None = None,
+    options: Any = None,
+    logit_scale: float | Tensor | None = None,
+    softcap: float | None = None,
+    shift: int | None = None,
+    memory_budget: int | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    r"""Log-probability of given tokens under a linear head: ``log softmax(z_i)_c`` without the other logits.
+
+    For reinforcement learning (one token per position) and distillation (K candidates per position).
+
+    Args:
+        input: ``(N, H)``, or ``(..., T, H)`` with ``shift``.
+        linear_weight, linear_bias: the head, ``(C, H)`` and ``(C)``.
+        tokens: class indices, int64: the input's shape without H, or with K in its place.
+        ignore_index: tokens with this value are not read and give 0; None is -100.
+        options, logit_scale, softcap, shift, memory_budget, backend: as in :func:`linear_cross_entropy`.
+
+    Returns:
+        The shape of ``tokens``, float32 (float64 for float64). Differentiable in input, head and scale, with
+        the upstream gradient of every position.
+
+    Raises:
+        As :func:`linear_cross_entropy`.
+
+    Numerics:
+        one token: log_sum and z - max apart, as in the loss. Candidates: the most-indexed one that way, the
+        others by differences of logits that are dot products in float32.
+
+    Memory:
+        as :func:`linear_cross_entropy` with ``reduction="none"``: 4 matrix products. K candidates add their
+        rows of the head, ``N * K * H`` numbers in float32.
+
+    Example:
+        >>> import torch, crossent
+        >>> hidden, head = torch.eye(2), torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> crossent.linear_log_prob(hidden, head, torch.tensor([0, 1]))
+        tensor([-0.2395, -0.5514])
+        >>> crossent.linear_log_prob(hidden, head, torch.tensor([[0, 1], [1, 2]]))
+        tensor([[-0.2395, -2.2395],
+                [-0.5514, -1.5514]])
+
+    Source: this project.
+    """
+    out = torch.float64 if input.dtype == torch.float64 else torch.float32
+    options = LinearPlan(gradients="recompute") if options is None else options
+    skip = -100 if ignore_index is None else ignore_index
+    several = tokens.dim() == input.dim() and input.dim() > 1
+    read = tokens != skip
+    single = torch.where(read, tokens, -1).amax(-1) if several else tokens
+    if several:
+        single = torch.where(single < 0, skip, single)
+    log_prob = -linear_cross_entropy(
+        input, linear_weight, single, linear_bias=linear_bias, reduction="none", ignore_index=skip, options=options,
+        logit_scale=logit_scale, softcap=softcap, out_dtype=out, shift=shift, memory_budget=memory_budget,
+        backend=backend,
+    )  # fmt: skip
+    if not several:
+        return log_prob
+    both = torch.cat([single[..., None], tokens], -1)
+    known = torch.where(both == skip, 0, both)
+    scores = candidate_scores(input, linear_weight, linear_bias, known, logit_scale, softcap, shift or 0)
+    return torch.where(read, log_prob[..., None] + (scores[..., 1:] - scores[..., :1]), 0.0)
+
+
 def _request(
     plan: Any,
     memory_budget: int | None,
@@ -118,6 +280,7 @@ def _request(
     ignore_index: int | None,
     *,
     readouts: bool = False,
+    top_k: int = 0,
     **values: Any,
 ) -> Request:
     values["reduction"] = internals.deprecated_mean(values["reduction"])
@@ -129,5 +292,5 @@ def _request(
     )
     return Request(
         options=options, ignore_index=ignore_index, plan=plan, memory_budget=memory_budget, readouts=readouts,
-        sequences=shift is not None,
+        top_k=top_k, sequences=shift is not None,
     )  # fmt: skip

@@ -107,7 +107,10 @@ class Head:
         if self.kept is not None:
             full = rows.new_full((self.rows_in_layout, *rows.shape[1:]), fill)
             rows = full.index_copy_(0, self.kept, rows)
-        return layout.from_rows(rows, fill)
+        if rows.dim() == 2:
+            return layout.from_rows(rows, fill)
+        wide = (layout.from_rows(column, fill) for column in rows.unbind(2))  # several numbers per row
+        return torch.stack(tuple(wide), -1)
 
 
 def head_of(tensors: LinearTensors, options: LossOptions, layout: Layout, dtype: torch.dtype) -> Head:
