@@ -46,7 +46,10 @@ def loss(function: str, tensors: LossTensors, options: LossOptions, readouts: bo
         answer = composite.evaluate(function, tensors, options, layout, dtype, readouts)
         handover.notify(function, tensors.input, "composite", reason)
         return answer
-    return engine.row_loss(function, tensors, options, layout, dtype, readouts)
+    backend, reason = dispatch.choose(options.backend, tensors.input.device, tensors.input.dtype)
+    if reason is not None and plain and handover.torch_is_right(tensors.input):
+        return _torch_answers(function, tensors, options, readouts, reason)
+    return engine.row_loss(function, tensors, options, layout, dtype, backend, readouts, reason)
 
 
 def _torch_answers(
@@ -75,13 +78,12 @@ def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, 
     check(options)
     plain = scale is None and options.softcap is None and options.backend is None
     reason = _not_ours(input, dim, dtype, scale, plain)
-    if reason is None and plain and options.backend is None and dtype is None and small.fits_logits(input):
+    if reason is None and plain and dtype is None and small.fits_logits(input):
         reason = small.REASON
     if reason is not None:
-        answer = internals.TORCH["log_softmax"](input, dim, dtype=dtype)
+        answer = _torch_log_softmax(input, dim, dtype, reason)
         if not plain:
             raise errors.refuse("XEN042", reason=reason, came="crossent options")
-        handover.notify("log_softmax", input, "torch", reason)
         return answer
     if input.dtype not in FLOATING or dtype == torch.float64:
         input = input.to(dtype)  # torch converts first; a floating input that loses nothing is read as it is
@@ -101,10 +103,17 @@ def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, 
         handover.notify("log_softmax", input, "composite", reason)
         return answer.to(result_dtype)
     backend, reason = dispatch.choose(options.backend, input.device, input.dtype)
-    answer = cast(
-        Tensor, RowLogSoftmax.apply(LogSoftmaxCall(layout, options.softcap, backend, result_dtype), input, scale)
-    )
+    if reason is not None and plain and handover.torch_is_right(input):
+        return _torch_log_softmax(input, dim, dtype, reason)
+    made = LogSoftmaxCall(layout, options.softcap, backend, result_dtype)
+    answer = cast(Tensor, RowLogSoftmax.apply(made, input, scale))
     handover.notify("log_softmax", input, backend.name, reason)
+    return answer
+
+
+def _torch_log_softmax(input: Any, dim: Any, dtype: Any, reason: str) -> Tensor:
+    answer = internals.TORCH["log_softmax"](input, dim, dtype=dtype)
+    handover.notify("log_softmax", input, "torch", reason)
     return answer
 
 

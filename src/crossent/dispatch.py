@@ -1,8 +1,8 @@
 """Which backend computes: the one asked for by name, or the engine of the device, or the reference.
 
 A backend asked for by name runs or raises; it never falls back. Without a name the engine of the
-logits' device is taken; where there is none (no Numba installed, MPS, XPU, ...) the reference, which
-is plain torch, serves, and one warning per process says what is missing.
+logits' device is taken; where there is none (no Numba installed, MPS, XPU, ...) torch's own functions
+serve plain calls (``call.py``), the reference all others, and one warning per process says what is missing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import sys
 import warnings
 from typing import cast
 
@@ -73,9 +74,14 @@ def _by_device(device: torch.device, dtype: torch.dtype) -> tuple[Backend, str |
 
 @functools.cache
 def _warn_once(engine: str, reason: str) -> None:
+    """One warning a process, at the line that called crossent."""
+    depth, frame = 1, sys._getframe()  # pyright: ignore[reportPrivateUsage]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("crossent", "torch"):
+        depth, frame = depth + 1, frame.f_back
     warnings.warn(
-        f"crossent: the {engine} engine is not available, the slower reference serves instead: {reason}",
-        stacklevel=2,
+        f"crossent: the {engine} engine is not available, so torch serves what it can do and the slower reference "
+        f"the rest: {reason}",
+        stacklevel=depth,
     )
 
 

@@ -103,6 +103,12 @@ def composite_context(tensors: tuple[Any, ...]) -> str | None:
     return None
 
 
+def torch_is_right(input: Tensor) -> bool:
+    """Whether torch may serve a plain call where the device has no engine: its 16-bit sums and counts on CPU are
+    wrong (docs/differences.md), so the reference serves those."""
+    return input.device.type != "cpu" or input.dtype in (torch.float32, torch.float64)
+
+
 def refer_to_torch(function: str, tensors: LossTensors, options: LossOptions, reason: str) -> Tensor:
     """Let torch's own function answer; if it refuses, add crossent's lines to its exception."""
     came = _beyond_torch(tensors, options)
