@@ -12,14 +12,14 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test test-slow lint format types imports bench docs wheel test-wheel check test-oldest clean
+.PHONY: help setup demo test test-slow lint format types imports bench perf-guard docs wheel test-wheel check test-oldest clean
 
 help:
 	@echo "make demo         train on handwritten digits with torch's losses and with crossent's, and compare"
 	@echo "make test         the fast tests"
 	@echo "make check        what CI runs: lint, types, import rules, installed wheel, tests"
 	@echo "make setup        .venv with everything for development"
-	@echo "make lint types imports docs bench wheel test-slow test-oldest format clean"
+	@echo "make lint types imports docs bench perf-guard wheel test-slow test-oldest format clean"
 
 # ---------------------------------------------------------------------------------------------------------------- setup
 
@@ -45,6 +45,10 @@ demo: $(VENV)/.installed-demo
 
 bench: $(VENV)/.installed-bench
 	$(VENV)/bin/crossent bench $(ARGS)
+
+# Instructions of every CPU kernel against benchmarks/callgrind.json; ARGS=--accept writes it.
+perf-guard: $(VENV)/.installed-dev
+	$(PY) benchmarks/guard.py $(ARGS)
 
 # --------------------------------------------------------------------------------------------------------------- checks
 
