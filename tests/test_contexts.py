@@ -255,7 +255,9 @@ def test_autocast_on_cpu(case: str, cast: torch.dtype, dtype: torch.dtype, backe
             answer = getattr(home, function)(input, *args, **kwargs, **more)
         assert home is F or [call.by for call in calls] == [expected_server(backend, dtype)]
         gradients.append((answer.detach(), torch.autograd.grad(answer.sum(), input)[0]))
-    torch.testing.assert_close(gradients[0], gradients[1])
+    half = torch.float16 if dtype == torch.float16 else torch.bfloat16  # torch's log_softmax rounds twice there
+    loose = {"rtol": 4 * torch.finfo(half).eps, "atol": 4 * torch.finfo(half).eps} if dtype == half else {}
+    torch.testing.assert_close(gradients[0], gradients[1], **loose)
 
 
 # ---- layouts -----------------------------------------------------------------------------------------------

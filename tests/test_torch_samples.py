@@ -68,7 +68,7 @@ def second_derivatives(sample: Sample, backend: str | None, *, ours: bool) -> li
 def check_sample(sample: Sample, dtype: torch.dtype, backend: str | None) -> None:
     with serving() as calls:
         ours, leaves = sample.run(ours=True, backend=backend)
-    assert [call.by for call in calls] == [expected_server(backend, dtype)], calls
+    assert [call.by for call in calls] == [expected_server(backend, sample.kwargs.get("dtype", dtype))], calls
     theirs, their_leaves = sample.run(ours=False)
     truth, true_leaves = sample.run(ours=False, wide=True)
     check_close("value", ours.detach(), theirs.detach(), truth.detach().to(torch.float64))

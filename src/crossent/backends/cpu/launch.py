@@ -147,6 +147,12 @@ class _Scored(_Call):
 
 def _loss(call: _Scored, stats: Tensor | None, loss: Tensor | None, factor: float, row_factor: Tensor | None, tilt: bool) -> None:
     """Run the one-pass kernel."""
+    if not call.problem.classes:  # sums over nothing
+        _check_targets(call.problem)
+        for result in (stats, loss):
+            if result is not None:
+                result.zero_()
+        return
     columns = Columns(call.weight, call.row_scale, 0 if row_factor is None else row_factor.data_ptr())
     vectors = (0 if stats is None else stats.data_ptr(), call.rows, 0 if loss is None else loss.data_ptr())
     numbers, flags = call.numbers(factor), call.flags(tilt)

@@ -103,5 +103,7 @@ def _q(problem: RowProblem, z: Tensor) -> Tensor:
         return q if weight is None else q * weight
     safe = _safe(problem)
     q = torch.full_like(z, problem.off) if weight is None else problem.off * weight.expand_as(z)
+    if not problem.classes:
+        return q
     own = torch.full_like(safe, problem.on, dtype=z.dtype)
     return q.scatter_add(1, safe, own if weight is None else own * problem.class_weight[safe])
