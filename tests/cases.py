@@ -58,7 +58,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "scale_rows": {"tensors": ("logit_scale_rows",)},
     "z_loss": {"options": {"z_loss": 1e-2}},
     "sample_weight": {"tensors": ("sample_weight",)},
-    "denominator_number": {"options": {"denominator": 7.5}},
+    "denominator_number": {"options": {"denominator": 7.3}},
     "denominator_tensor": {"tensors": ("denominator",)},
     "out_float32": {"options": {"out_dtype": F32}},
     "zero_if_all_ignored": {"options": {"if_all_ignored": "zero"}, "ignored": 0.3},

@@ -120,7 +120,7 @@ def _denominator(call: LossCall, tensors: LossTensors, problem: RowProblem, weig
         return None
     below = tensors.denominator
     if below is not None:
-        below = torch.as_tensor(below, device=problem.logits.device).to(problem.compute_dtype).reshape(())
+        below = torch.as_tensor(below, dtype=problem.compute_dtype, device=problem.logits.device).reshape(())
         if call.options.if_all_ignored == "nan":
             return below
     count = call.backend.count_rows(problem, weight)

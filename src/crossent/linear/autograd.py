@@ -139,7 +139,7 @@ def _denominator(call: LinearCall, tensors: LinearTensors, head: Head, weight: T
     """What a mean divides by, as a 0-d tensor on the head's device."""
     problem, given = head.problem, tensors.denominator
     if given is not None:
-        below = torch.as_tensor(given, device=head.hidden.device).detach().to(problem.compute_dtype).reshape(())
+        below = torch.as_tensor(given, dtype=problem.compute_dtype, device=head.hidden.device).detach().reshape(())
     else:
         share = share_of_rows(problem)
         below = (share if weight is None else share * weight).sum()
