@@ -17,6 +17,7 @@ from crossent.doctor.finding import Place
 SUM_TOLERANCE = {torch.bfloat16: 1e-2, torch.float16: 2e-3}
 LSE_TOLERANCE = {torch.bfloat16: 6e-2, torch.float16: 1e-2}
 HALF = (torch.bfloat16, torch.float16)
+MOST_SUMMED = 1 << 17  # a sum along every dimension, only where the graph says nothing
 ENOUGH_VALUES = 32  # below, a row of raw logits may look like probabilities by chance
 
 
@@ -175,7 +176,7 @@ class CallRecord:
     @cached_property
     def unread_dim(self) -> int | None:
         """A dimension other than the classes' along which exp(input) or the input sums to 1; None if there is none."""
-        if self.blind is not None or self.input.numel() > sample.MOST_LOGITS or self.input.dim() < 2:
+        if self.blind is not None or self.input.numel() > MOST_SUMMED or self.input.dim() < 2:
             return None
         with torch.no_grad():
             for dim in range(self.input.dim()):
