@@ -74,7 +74,7 @@ def _composed(case: Case, arguments: Arguments) -> dict[str, Tensor]:
     if sample is not None:
         sample = torch.where(read, sample.reshape(-1).to(row.dtype), 0.0)
         row, share = row * sample, share * sample
-    loss = _reduced(known, row, share, read)
+    loss = _reduced(known, row, share, read).to(known.get("out_dtype", row.dtype))
     back = {"loss": loss} | (fields if case.function == "cross_entropy_with_stats" else {})
     return {name: _widened(value, rows, shift, name) if value.dim() else value for name, value in back.items()}
 
