@@ -224,7 +224,7 @@ def _forward_by_slabs(known: Call, wants: Wants, plan: Steps) -> tuple[Tensor, R
     elif plan.whole_rows:
         numbers = walks.statistics(head, backend, plan.whole_rows, tilt=False, look=lambda chunk, own: None)
     else:
-        numbers = slabs.statistics(Walk(head, backend, plan))
+        numbers = slabs.statistics(Walk.of(head, backend, plan))
         if upstream is not None:
             kept = _by_slabs(known, plan, numbers, upstream, wants)
     return walks.row_losses(head, numbers), numbers, kept
@@ -233,7 +233,7 @@ def _forward_by_slabs(known: Call, wants: Wants, plan: Steps) -> tuple[Tensor, R
 def _by_slabs(known: Call, plan: Steps, numbers: RowStats, upstream: Tensor, wants: Wants) -> Gradients:
     """The gradients of the loss from its statistics, tile by tile."""
     coefficients = stats.loss_coefficients(numbers, known.head.problem.z_loss, upstream)
-    return slabs.gradients(Walk(known.head, known.call.backend, plan), numbers, coefficients, wants)
+    return slabs.gradients(Walk.of(known.head, known.call.backend, plan), numbers, coefficients, wants)
 
 
 def chunk_layout(chunk: Chunk) -> Layout:

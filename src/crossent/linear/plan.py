@@ -126,6 +126,11 @@ class Sizes:
         return self.outputs * self.features * self.dtype.itemsize if self.dtype != self.weight_dtype else 0
 
     @property
+    def reordered(self) -> int:
+        """How often a 16-bit tile is in memory while it is multiplied transposed: CPU libraries reorder it first."""
+        return 2 if self.dtype.itemsize == 2 else 1
+
+    @property
     def numbers(self) -> int:
         """Bytes of what is kept per row."""
         return self.rows * self.inner * ROW_BYTES
@@ -178,21 +183,23 @@ def within(known: Steps, budget: int, plan: LinearPlan, sizes: Sizes) -> Steps:
 
 def tile(free: int, most: int, sizes: Sizes) -> tuple[int, int]:
     """(rows, classes) of a tile in ``free`` bytes: all rows if LEAST_CLASSES have room, for nothing is summed then."""
-    rows, classes = max(1, sizes.rows), free // max(1, sizes.chunk(max(1, sizes.rows), 1))
+    rows = max(1, sizes.rows)
+    classes = free // max(1, sizes.chunk(rows, 1) * sizes.reordered)
     if classes >= min(most, LEAST_CLASSES):
         return rows, min(most, classes)
     rows, classes = min(rows, DEFAULT_ROWS), min(most, DEFAULT_CLASSES)
     while tile_bytes(sizes, rows, classes) > free:
-        rows, classes = (
-            -(-rows // 2) if rows >= classes or classes == 1 else rows,
-            -(-classes // 2) if classes > rows else classes,
-        )
+        if rows >= classes:
+            rows = -(-rows // 2)
+        else:
+            classes = -(-classes // 2)
     return rows, classes
 
 
 def tile_bytes(sizes: Sizes, rows: int, classes: int) -> int:
     """Bytes of a tile: its logits and the float32 (float64) sums of both gradients with their temporaries."""
-    return sizes.chunk(rows, classes) + (rows + classes * sizes.inner) * sizes.features * (8 + sizes.dtype.itemsize)
+    sums = (rows + classes * sizes.inner) * sizes.features * (8 + sizes.dtype.itemsize)
+    return sizes.chunk(rows, classes) * sizes.reordered + sums
 
 
 def least_bytes(sizes: Sizes, accumulate: torch.dtype) -> int:

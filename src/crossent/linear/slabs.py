@@ -50,6 +50,13 @@ class Walk:
     head: Head
     backend: Backend
     plan: Steps
+    workspace: Tensor  # one tile; the next one is made over it
+
+    @staticmethod
+    def of(head: Head, backend: Backend, plan: Steps) -> Walk:
+        """A walk with its workspace."""
+        size = min(plan.rows, head.rows) * plan.classes * head.inner
+        return Walk(head, backend, plan, torch.empty(size, dtype=head.dtype, device=head.projection.device))
 
     def starts(self) -> Iterator[tuple[int, int]]:
         """(start, stop) of every chunk of rows."""
@@ -66,7 +73,8 @@ class Walk:
         """A tile and its logits."""
         head = self.head
         hidden, inner = head.hidden_rows(start, stop), head.inner
-        logits = torch.empty(stop - start, (last - first) * inner, dtype=head.dtype, device=hidden.device)
+        columns = (last - first) * inner
+        logits = self.workspace[: (stop - start) * columns].view(stop - start, columns)
         gemm.make_logits(head, hidden, logits, first * inner, last * inner)
         problem, inside = _slab(head, logits, start, stop, first, last)
         return Tile(start, stop, first, last, hidden, logits, problem, inside)
