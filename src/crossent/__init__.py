@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crossent._version import __version__
 
 if TYPE_CHECKING:
-    from crossent import doctor
+    from crossent import doctor, explain
     from crossent.functional import (
         CrossEntropyStats,
         cross_entropy,
@@ -50,7 +50,7 @@ _HOME = {
     "unpatch": "crossent.patching",
 }
 
-_ROOMS = ("doctor",)  # modules that are public by their own name, and can be called
+_ROOMS = ("doctor", "explain")  # modules that are public by their own name, and can be called
 
 __all__ = [
     "CrossEntropyLoss",
@@ -64,6 +64,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_with_stats",
     "doctor",
+    "explain",
     "linear_cross_entropy",
     "linear_cross_entropy_with_stats",
     "linear_log_prob",

@@ -28,6 +28,8 @@ ROWS = (
     Row("run", "crossent.run.command", {"allow_interspersed_args": False}),
     Row("demo", "crossent.demo.command"),
     Row("bench", "crossent.bench.command"),
+    Row("rule", "crossent.doctor.command"),
+    Row("explain", "crossent.explain.command"),
     Row("env", "crossent.env"),
     Row("warmup", "crossent.warmup"),
 )

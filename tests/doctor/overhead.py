@@ -89,7 +89,7 @@ def main() -> None:
         plain, idle, extra = per_step(step, steps)
         share = (idle - plain) / plain + extra / run / plain
         print(
-            f"{name}: plain {plain:.3f} ms per step, not watched {idle:.3f} ms, the 3 watched steps {extra:.2f} ms more; "
+            f"{name}: plain {plain:.3f} ms per step, not watched {idle:.3f} ms, 3 watched steps {extra:.2f} ms more; "
             f"over {run} steps {share:+.1%} per step"
         )
 

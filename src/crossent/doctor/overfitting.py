@@ -32,7 +32,7 @@ def overfit(
     Example:
         >>> import torch, crossent
         >>> model, x, y = torch.nn.Linear(8, 4), torch.eye(8), torch.arange(8) % 4
-        >>> crossent.doctor.overfit(model, (x, y), torch.nn.functional.cross_entropy).ok
+        >>> crossent.doctor.overfit(model, (x, y), torch.nn.functional.cross_entropy, lr=0.1).ok
         True
     """
     where = place.here()

@@ -1,7 +1,7 @@
 """A few rows of the logits and of the target, taken once and brought over in one transfer.
 
-Rows are evenly spaced: no random numbers are drawn. At most 32,768 logits (two rows, if those are longer) are looked at, whatever
-the size of the batch; targets up to a million are counted in full on their own device.
+Rows are evenly spaced: no random numbers are drawn. At most 32,768 logits are looked at (two rows, if those are
+longer), whatever the size of the batch; targets up to a million are counted in full on their own device.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""``crossent explain``: a cross entropy from a file, spelled out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+File = Annotated[
+    Path, typer.Argument(help="Logits and labels: .npz, .safetensors, or .csv (C logits, then the label).")
+]
+Logits = Annotated[str | None, typer.Option(metavar="NAME", help="The array with the logits.")]
+Target = Annotated[str | None, typer.Option(metavar="NAME", help="The array with the labels or probabilities.")]
+Worst = Annotated[bool, typer.Option("--worst", help="Show the rows that cost most.")]
+Seen = Annotated[float | None, typer.Option("--loss", help="The loss that you see: compared with common mistakes.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write .html, .png or .txt in place of the terminal.")]
+
+
+def command(
+    file: File,
+    logits: Logits = None,
+    target: Target = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    class_dim: int | None = None,
+    samples: int = 3,
+    worst: Worst = False,
+    top: int = 5,
+    loss: Seen = None,
+    language: str = "en",
+    out: Out = None,
+) -> None:
+    """Spell out what a cross entropy is made of, on your own logits and labels."""
+    from crossent.explain import numbers, reading
+
+    try:
+        data = reading.read(file, logits, target)
+        request = numbers.Request(
+            ignore_index, reduction, label_smoothing, class_dim, data.names, samples, worst, top, loss, language
+        )
+        seen = numbers.explanation(data.logits, data.target, None, request)
+        if out is not None:
+            seen.save(out)
+            return
+    except (reading.UnreadableError, ValueError, TypeError, OSError, ImportError) as error:
+        print(f"crossent explain: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(seen)
+    else:
+        print(seen)

@@ -1,0 +1,87 @@
+"""An explanation as HTML: self-contained, no scripts, bars made of widths, light and dark, narrow and wide."""
+
+from __future__ import annotations
+
+from html import escape
+
+from crossent.explain import text
+from crossent.explain.numbers import ClassView, Explanation, RowView
+from crossent.explain.words import say
+
+STYLE = """
+.xee{--ink:#1d232b;--dim:#5a6572;--line:#d8dee6;--back:#fff;--box:#f3f6f9;--bar:#0b6fb8;--up:#0b6fb8;--down:#b4540a;
+color:var(--ink);background:var(--back);font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:0 auto;padding:1rem}
+@media(prefers-color-scheme:dark){.xee{--ink:#e6eaf0;--dim:#9aa7b5;--line:#39424e;--back:#14181d;--box:#1c2229;
+--bar:#5fb3f0;--up:#5fb3f0;--down:#ffab5e}}
+.xee h1{font-size:1.3rem;margin:0 0 .5rem}.xee h2{font-size:1.05rem;margin:1.2rem 0 .4rem}
+.xee p{margin:.25rem 0;overflow-wrap:anywhere}.xee .dim{color:var(--dim)}.xee .wide{overflow-x:auto}
+.xee table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}.xee td,.xee th{padding:.2rem .6rem;
+border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}.xee td:first-child,.xee th:first-child,
+.xee td.left,.xee th.left{text-align:left}.xee th{color:var(--dim);font-weight:600}
+.xee tr.label td{font-weight:700;background:var(--box)}
+.xee .bar{display:inline-block;height:.7rem;background:var(--bar);border-radius:2px;
+vertical-align:middle;margin-right:.4rem}
+.xee .up{color:var(--up)}.xee .down{color:var(--down)}.xee code{font:13px/1.4 ui-monospace,monospace;
+white-space:pre-wrap;overflow-wrap:anywhere}.xee tr.seen td{font-weight:700;background:var(--box)}
+@media(max-width:30rem){.xee{padding:.6rem}.xee td,.xee th{padding:.2rem .35rem;font-size:.85rem}}
+"""
+
+
+def page(seen: Explanation) -> str:
+    """A whole document."""
+    return (
+        f'<!doctype html><html lang="{seen.request.language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{say(seen.request.language, 'title')}</title><style>body{{margin:0}}"
+        "@media(prefers-color-scheme:dark){body{background:#14181d}}"
+        f"</style></head><body>{body(seen)}</body></html>"
+    )
+
+
+def body(seen: Explanation) -> str:
+    """A piece of a page, for notebooks too."""
+    language = seen.request.language
+    parts = [f"<style>{STYLE}</style><div class='xee'><h1>{say(language, 'title')}</h1>"]
+    parts += [f"<p class='dim'>{escape(line)}</p>" for line in text.header(seen)]
+    parts += [_row(seen, row) for row in seen.rows]
+    parts.append(f"<h2>{say(language, 'reduction')}</h2><p><code>{escape(text.reduction(seen))}</code></p>")
+    parts.append(f"<h2>{say(language, 'same')}</h2>")
+    parts += [f"<p>{escape(line)}</p>" for line in text.checks(seen)]
+    if seen.mistakes:
+        parts.append(_mistakes(seen))
+    return "".join(parts) + "</div>"
+
+
+def _row(seen: Explanation, row: RowView) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in text.columns(seen))
+    lines = "".join(_class(seen, view) for view in row.classes)
+    sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in text.row_sentences(seen, row))
+    table = f"<div class='wide'><table><tr>{head}</tr>{lines}</table></div>"
+    return f"<h2>{escape(text.row_title(seen, row))}</h2>{table}{sentences}"
+
+
+def _class(seen: Explanation, view: ClassView) -> str:
+    cells = [escape(cell.strip()) for cell in text.cells(seen, view)]
+    bar = f"<span class='bar' style='width:{max(1.0, 90 * view.probability):.0f}px'></span>"
+    cells[3] = f"{bar}{cells[3]}"
+    if view.gradient:
+        is_down = view.gradient > 0
+        cells[6] = f"<span class='{'down' if is_down else 'up'}'>{'↓' if is_down else '↑'} {cells[6]}</span>"
+    return f"<tr{' class=label' if view.is_label else ''}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _mistakes(seen: Explanation) -> str:
+    language = seen.request.language
+    lines = ""
+    for mistake in seen.mistakes:
+        note = f" ← {say(language, 'seen')}" if mistake.is_seen else ""
+        lines += (
+            f"<tr{' class=seen' if mistake.is_seen else ''}><td>{mistake.value:.4f}</td>"
+            f"<td class='left'><code>{escape(mistake.formula)}</code><br>{say(language, mistake.key)}{note}</td>"
+            f"<td class='left'>{mistake.code}</td></tr>"
+        )
+    head = (
+        f"<tr><th>{say(language, 'value')}</th><th class='left'></th><th class='left'>{say(language, 'rule')}</th></tr>"
+    )
+    return f"<h2>{say(language, 'mistakes')}</h2><div class='wide'><table>{head}{lines}</table></div>"

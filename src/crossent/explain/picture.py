@@ -1,0 +1,62 @@
+"""An explanation as a picture: probabilities and gradients of each shown row, and the mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from crossent.explain import text
+from crossent.explain.numbers import Explanation
+from crossent.explain.words import say
+
+BAR, LABEL, UP, DOWN = "#7aa6c9", "#0b6fb8", "#0b6fb8", "#b4540a"
+CHINESE = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei", "WenQuanYi Zen Hei")
+
+
+def draw(seen: Explanation, path: Path) -> None:
+    """Write a PNG. Where no Chinese font is installed, the picture speaks English."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("pictures need matplotlib; install it: pip install matplotlib") from None
+    language = _language(seen.request.language)
+    rows = seen.rows[:6]
+    figure: Any = Figure(figsize=(9, 1.2 + 2.1 * len(rows)), layout="constrained")
+    axes = figure.subplots(max(1, len(rows)), 2, squeeze=False)
+    for row, (left, right) in zip(rows, axes, strict=False):
+        names = [view.name for view in row.classes]
+        left.barh(names, [view.probability for view in row.classes], color=_colours(row.classes))
+        left.set_xlim(0, 1)
+        left.set_title(f"{_title(seen, row, language)}: {say(language, 'probability_of')}", fontsize=9, loc="left")
+        colours = [DOWN if view.gradient > 0 else UP for view in row.classes]
+        right.barh(names, [view.gradient for view in row.classes], color=colours)
+        right.axvline(0, color="#555", linewidth=0.8)
+        title = f"{say(language, 'gradient')}; loss {row.loss:.4f}, {row.share:.1%}"
+        right.set_title(title, fontsize=9, loc="left")
+        for axis in (left, right):
+            axis.invert_yaxis()
+            axis.tick_params(labelsize=8)
+    figure.suptitle(f"{text.reduction(seen).split('    ')[0]}", fontsize=10)
+    figure.savefig(path, dpi=150)
+
+
+def _colours(classes: Any) -> list[str]:
+    return [LABEL if view.is_label else BAR for view in classes]
+
+
+def _title(seen: Explanation, row: Any, language: str) -> str:
+    label = "" if row.label is None else ", " + say(language, "label", name=row.label)
+    return say(language, "sample", index=row.index) + label
+
+
+def _language(wanted: str) -> str:
+    if wanted != "zh":
+        return wanted
+    from matplotlib import font_manager, rcParams
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    for name in CHINESE:
+        if name in known:
+            rcParams["font.family"] = [name, "sans-serif"]
+            return "zh"
+    return "en"

@@ -1,0 +1,193 @@
+"""The numbers of an explanation are torch's; its views show them, in both languages, and run nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+import torch.nn.functional as F
+
+import crossent
+from crossent import explain
+from crossent.explain import reading
+from crossent.explain.words import WORDS
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    return 2 * torch.randn(6, 10), torch.tensor([1, 2, -100, 4, 5, 6])
+
+
+OPTIONS = [
+    {},
+    {"label_smoothing": 0.1},
+    {"reduction": "sum"},
+    {"ignore_index": 4},
+    {"weight": torch.linspace(0.5, 2.0, 10)},
+    {"weight": torch.linspace(0.5, 2.0, 10), "label_smoothing": 0.2, "reduction": "sum"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
+@pytest.mark.parametrize("kind", ["index", "probability"])
+def test_loss_rows_and_gradient_are_torchs(options: dict, kind: str) -> None:
+    z, y = batch()
+    z = z.double()
+    target = y if kind == "index" else torch.randn(6, 10).double().softmax(1)
+    if options.get("ignore_index") == 4 and kind == "index":
+        target = target.clamp(min=0)
+    elif "ignore_index" in options:
+        pytest.skip("torch has no ignore_index for probabilities")
+    given = {**options, "weight": options["weight"].double()} if "weight" in options else options
+    seen = explain(z, target, samples=6, **options)
+    assert seen.loss == pytest.approx(float(F.cross_entropy(z, target, **given)), rel=1e-12)
+    assert seen.torch_loss == pytest.approx(seen.loss, rel=1e-12)
+    assert seen.gradient_difference < 1e-15
+    rows = F.cross_entropy(z, target, **{**given, "reduction": "none"})
+    assert [row.loss for row in seen.rows] == pytest.approx([float(rows[row.index]) for row in seen.rows], rel=1e-12)
+    assert sum(row.share for row in seen.rows) == pytest.approx(1.0)
+
+
+def test_each_row_adds_up() -> None:
+    z, y = batch()
+    seen = explain(z, y, samples=6, top=10)
+    for row in seen.rows:
+        own = next(view for view in row.classes if view.is_label)
+        assert row.logsumexp - own.logit == pytest.approx(row.plain)
+        assert sum(view.probability for view in row.classes) == pytest.approx(1.0)
+        assert sum(view.gradient for view in row.classes) == pytest.approx(0.0, abs=1e-15)
+        assert row.rank == sum(view.logit > own.logit for view in row.classes)
+    assert seen.nll_of_log_softmax == pytest.approx(seen.loss)
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [
+        ("softmax", lambda z, y: F.cross_entropy(z.softmax(1), y)),
+        ("probabilities", lambda z, y: F.nll_loss(z.softmax(1), y)),
+        ("logits", F.nll_loss),
+        ("dim", lambda z, y: F.nll_loss(z.log_softmax(0), y)),
+        ("right", F.cross_entropy),
+    ],
+)
+def test_the_loss_that_you_see_is_recognised(key: str, wrong) -> None:
+    z, y = batch()
+    seen = explain(z, y, loss=round(float(wrong(z, y)), 4))
+    assert [mistake.key for mistake in seen.mistakes if mistake.is_seen] == [key]
+
+
+def test_layouts_and_the_worst_rows() -> None:
+    z, y = torch.randn(2, 5, 3, 4), torch.randint(0, 5, (2, 3, 4))
+    seen = explain(z, y, worst=True, samples=2)
+    rows = F.cross_entropy(z.double(), y, reduction="none").reshape(-1)
+    assert seen.row_count == 24 and [row.index for row in seen.rows] == rows.argsort(descending=True)[:2].tolist()
+    last = explain(z.movedim(1, -1), y, class_dim=-1)
+    assert last.loss == pytest.approx(seen.loss)
+    assert explain(torch.randn(5), torch.tensor(3)).row_count == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: explain(torch.randn(3, 4), torch.tensor([0, 1])), "3 rows of logits and 2 labels"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 7])), r"labels lie in \[0, 7\], valid are 0..3"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), reduction="max"), "reduction is 'max'"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), language="fr"), "expected en, zh"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), samples=50), "expected 1 to 20"),
+    ],
+)
+def test_what_is_refused(call, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+def test_every_word_is_in_both_languages_with_the_same_places() -> None:
+    for key, texts in WORDS.items():
+        assert set(texts) == {"en", "zh"}, key
+        places = [set(re.findall(r"\{(\w+)", text)) for text in texts.values()]
+        assert places[0] == places[1], key
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_views_show_the_numbers(language: str, tmp_path: Path) -> None:
+    z, y = batch()
+    seen = explain(z, y, names=["cat", "<b>dog</b>"], language=language)
+    html = seen.to_html()
+    for view in (str(seen), html):
+        assert f"{seen.loss:.6f}" in view and f"{seen.rows[0].logsumexp:.4f}" in view
+    assert "<script" not in html and "<b>dog" not in html and "&lt;b&gt;dog" in html
+    assert len(html.encode()) < 200_000 and "prefers-color-scheme:dark" in html
+    assert (WORDS["title"][language]) in html
+    seen.save(tmp_path / "e.png")
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"\.png"):
+        seen.save(tmp_path / "e.pdf")
+
+
+def save_safetensors(path: Path, arrays: dict[str, torch.Tensor]) -> None:
+    header, data = {"__metadata__": {"by": "a test"}}, b""
+    names = {torch.float32: "F32", torch.int64: "I64", torch.bfloat16: "BF16"}
+    for name, tensor in arrays.items():
+        raw = tensor.contiguous().view(torch.uint8).numpy().tobytes()
+        header[name] = {
+            "dtype": names[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [len(data), len(data) + len(raw)],
+        }
+        data += raw
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def test_files_are_read(tmp_path: Path) -> None:
+    z, y = batch()
+    y = y.clamp(min=0)
+    numpy.savez(tmp_path / "a.npz", logits=z.numpy(), labels=y.numpy())
+    save_safetensors(tmp_path / "a.safetensors", {"logits": z, "labels": y})
+    lines = [",".join(f"c{i}" for i in range(10)) + ",label"]
+    lines += [
+        ",".join(f"{v:.9g}" for v in row) + f",{label}" for row, label in zip(z.tolist(), y.tolist(), strict=True)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    for name in ("a.npz", "a.safetensors", "a.csv"):
+        data = reading.read(tmp_path / name, None, None)
+        assert torch.equal(data.target, y) and torch.allclose(data.logits.float(), z, atol=1e-7)
+    assert data.names[3] == "c3"
+
+
+def test_pickle_is_never_read(tmp_path: Path) -> None:
+    numpy.savez(tmp_path / "a.npz", logits=numpy.array([{"a": 1}], dtype=object))
+    with pytest.raises(reading.UnreadableError, match="no readable"):
+        reading.read(tmp_path / "a.npz", None, None)
+    with pytest.raises(reading.UnreadableError, match=r"\.safetensors"):
+        reading.read(tmp_path / "a.pt", None, None)
+    (tmp_path / "b.safetensors").write_bytes(b"\xff" * 20)
+    with pytest.raises(reading.UnreadableError, match="impossible length"):
+        reading.read(tmp_path / "b.safetensors", None, None)
+
+
+def crossent_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "crossent", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(crossent.__file__).resolve().parent.parent))
+    z, y = batch()
+    numpy.savez(tmp_path / "a.npz", z=z.numpy(), labels=y.numpy())
+    done = crossent_command(tmp_path, "explain", "a.npz", "--logits", "z", "--samples", "1")
+    assert done.returncode == 0 and f"{float(F.cross_entropy(z, y)):.4f}" in done.stdout, done.stderr
+    done = crossent_command(tmp_path, "explain", "a.npz")
+    assert done.returncode == 2 and "holds labels, z, and no 'logits'" in done.stderr
+
+
+def test_rule_pages_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(crossent.__file__).resolve().parent.parent))
+    page = crossent_command(tmp_path, "rule", "A1").stdout
+    assert page.startswith("XEN101 softmax-before-cross-entropy (error") and "log(1 + (C - 1)/e)" in page
+    assert crossent_command(tmp_path, "rule", "XEN999").returncode == 2
