@@ -64,6 +64,8 @@ def test_selection() -> None:
         "16384x1000/bf16/both/z_loss"
     ]
     assert {case.shape for case in cases.select(["x512x512"])} == {(8, 21, 512, 512), (8, 150, 512, 512)}
+    assert [case.name for case in cases.select(["2048x32000/fp32/both"])] == ["2048x32000/fp32/both"]
+    assert len(cases.select(["2048x32000/fp32/"])) == 2 + len(cases.SETTINGS)
     assert {case.name for case in cases.select(quick=True)} == set(cases.QUICK)
 
 

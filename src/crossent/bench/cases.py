@@ -124,15 +124,17 @@ def table() -> list[Case]:
 
 
 def select(patterns: Sequence[str] = (), dtypes: Sequence[str] = (), *, quick: bool = False) -> list[Case]:
-    """The cases whose name matches one of the patterns (``*`` and ``?``, or a part of the name), in table order."""
+    """The cases that a pattern means (a name; else ``*`` and ``?``, or a part of the name), in table order."""
+    names = {case.name for case in table()}
     chosen = [case for case in table() if not dtypes or case.dtype in dtypes]
     if quick:
         chosen = [case for case in chosen if case.name in QUICK]
-    return [case for case in chosen if not patterns or any(matches(case.name, pattern) for pattern in patterns)]
+    return [case for case in chosen if not patterns or any(_means(pattern, case.name, names) for pattern in patterns)]
 
 
-def matches(name: str, pattern: str) -> bool:
-    """Whether a pattern means this case."""
+def _means(pattern: str, name: str, names: set[str]) -> bool:
+    if pattern in names:
+        return pattern == name
     return fnmatch.fnmatchcase(name, pattern) if set(pattern) & set("*?[") else pattern in name
 
 

@@ -84,11 +84,10 @@ def _of_memory(found: Record) -> Iterator[Verdict]:
 def _of_start(found: Record) -> Iterator[Verdict]:
     limits = (("first_call_s", promises.FIRST_CALL_SECONDS), ("cold_compile_s", promises.COLD_COMPILE_SECONDS))
     for name, limit in limits:
-        value = found.start.get(name)
+        value, processor = found.start.get(name), found.start.get(name.replace("_s", "_cpu_s"))
+        came = _figure(value, "s") + ("" if processor is None else f" ({processor:.2g} s of processor time)")
         kept = None if value is None else value < limit
-        yield Verdict(
-            "start", "", name.removesuffix("_s").replace("_", " "), f"< {limit:g} s", _figure(value, "s"), _word(kept)
-        )
+        yield Verdict("start", "", name.removesuffix("_s").replace("_", " "), f"< {limit:g} s", came, _word(kept))
 
 
 def _verdict(promise: Promise, what: str, promised: str, came: str, kept: bool | None) -> Verdict:

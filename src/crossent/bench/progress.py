@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def measure(console: Console, found: Record, todo: Sequence[Case], plan: run.Pla
 def _start(console: Console, found: Record) -> None:
     try:
         found.start = startup.collect()
-    except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+    except (RuntimeError, OSError, ValueError, subprocess.TimeoutExpired) as error:
         console.print(f"first call and cold compile could not be measured: {error}", highlight=False)
     found.save()
 

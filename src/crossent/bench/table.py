@@ -88,12 +88,18 @@ def verdicts(console: Console, found: Record) -> bool:
     for name in ("case", "buffer", "what", "promised", "came", ""):
         table.add_column(name)
     all_verdicts = check.verdicts(found)
+    unseen = {each.case for each in all_verdicts} - found.cases.keys() - {"start"}
     for each in all_verdicts:
+        if each.case in unseen:
+            continue
         word = f"[{STYLES[each.verdict]}]{each.verdict}[/]"
         table.add_row(escape(each.case), each.buffer, each.what, each.promised, each.came, word)
     console.print(table)
     counts = {word: sum(each.verdict == word for each in all_verdicts) for word in STYLES}
     console.print(", ".join(f"{count} {word}" for word, count in counts.items()), highlight=False)
+    for case in sorted(unseen):
+        count = sum(each.case == case for each in all_verdicts)
+        console.print(f"[yellow]no result[/yellow]: {escape(case)}, {count} promises", highlight=False)
     for line in (*_warnings(found), f"Not measured here: {promises.ELSEWHERE}"):
         console.print(line, highlight=False)
     return counts[check.MISSED] == 0
