@@ -29,7 +29,6 @@ from torch import Tensor
 
 from crossent.backends import reference
 from crossent.backends.protocol import RowProblem
-from crossent.stats import logsumexp
 
 STEPS = 16.0
 
@@ -118,7 +117,7 @@ class RowTerms(NamedTuple):
     dot: Tensor  # sum |q| |z - max|
     tilt: Tensor  # sum p |z - max|
     log_sum: Tensor
-    lse: Tensor
+    lse: Tensor  # |max| + |log_sum|
     top: Tensor
     moved: Tensor  # error of a scaled or capped logit, in units of u
     read: Tensor  # bool
@@ -149,7 +148,7 @@ def row_terms(problem: RowProblem) -> RowTerms:
         dot=(q * far).sum(1),
         tilt=(probs * far).sum(1),
         log_sum=_finite(stats.log_sum).abs(),
-        lse=_finite(logsumexp(stats)).abs(),
+        lse=_finite(stats.log_sum).abs() + _finite(stats.max).abs(),
         top=_finite(stats.max).abs(),
         moved=8.0 * largest if mapped else torch.zeros_like(largest),
         read=read,

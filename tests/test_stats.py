@@ -70,6 +70,7 @@ def test_an_empty_side_is_neutral() -> None:
     assert_same(stats.merge(nothing, whole), whole)
     both = stats.merge(nothing, nothing)
     assert (both.max == -math.inf).all()
+    assert_same(stats.merge(both, whole), whole)
 
 
 def test_a_side_of_minus_infinity_weighs_nothing() -> None:
