@@ -179,8 +179,8 @@ def test_repr_is_torchs_until_an_option_is_set() -> None:
 OPTIONS: dict[str, dict[str, Any]] = {
     "CrossEntropyLoss": {
         "ignore_index": 2, "reduction": "mean", "label_smoothing": 0.1, "logit_scale": 2.0, "denominator": 3.0,
-        "softcap": 5.0, "z_loss": 0.1, "out_dtype": torch.float64, "if_all_ignored": "zero", "class_dim": -1, "shift": 1,
-        "backend": "reference",
+        "softcap": 5.0, "z_loss": 0.1, "out_dtype": torch.float64, "if_all_ignored": "zero", "class_dim": -1,
+        "shift": 1, "backend": "reference",
     },
     "NLLLoss": {
         "ignore_index": 2, "reduction": "mean", "denominator": 3.0, "out_dtype": torch.float64,

@@ -105,7 +105,8 @@ def test_every_differentiable_input_gets_the_fields_gradients(backend: str | Non
 def test_ties_and_infinities(backend: str | None) -> None:
     inf = torch.inf
     a = torch.tensor([
-        [1.0, 3.0, 3.0, 0.0], [2.0, 2.0, 2.0, 2.0], [-inf, 0.0, -inf, 1.0], [-inf, -inf, 5.0, -inf], [1.0, 2.0, -inf, 0.0],
+        [1.0, 3.0, 3.0, 0.0], [2.0, 2.0, 2.0, 2.0], [-inf, 0.0, -inf, 1.0], [-inf, -inf, 5.0, -inf],
+        [1.0, 2.0, -inf, 0.0],
     ])  # fmt: skip
     labels = torch.tensor([2, 3, 1, 2, 2])
     stats = crossent.cross_entropy_with_stats(a.double(), labels, reduction="none", backend=backend)
