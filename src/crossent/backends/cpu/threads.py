@@ -32,7 +32,7 @@ class _Job:
     __slots__ = ("error", "finished", "left", "lock", "next", "results", "work")
 
     def __init__(self, work: Callable[[int], int], parts: int) -> None:
-        self.work = work
+        self.work: Callable[[int], int] | None = work
         self.next = 0
         self.left = parts
         self.results = [-1] * parts
@@ -134,6 +134,9 @@ def run(ranges: list[tuple[int, int]], work: Callable[[int, int], int]) -> list[
             break
         except BaseException as error:  # noqa: BLE001 - Ctrl-C must not free memory that a worker writes to
             interrupt = error
+    # A worker may still hold the job. Were it the last to hold what the work refers to, it would free tensors, and a
+    # thread inside torch's deallocation aborts the process if the interpreter ends at that moment.
+    job.work = None
     if interrupt or job.error:
         raise interrupt or job.error
     return job.results
