@@ -218,6 +218,14 @@ def test_watching_ends_after_the_first_steps_and_comes_back() -> None:
             assert watching.watched_calls == [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4][step]
 
 
+def test_without_an_optimizer_nothing_is_said_of_accumulation() -> None:
+    with doctor.watch(announce=None) as watching:
+        for rows in (4, 32, 7):  # a script that updates its parameters by hand
+            x, y = batch()
+            F.cross_entropy(MODEL(x[:rows]) * rows, y[:rows]).backward()
+    assert "XEN307" not in watching.report.codes
+
+
 def test_other_ranks_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     with doctor.watch(announce=None) as watching:

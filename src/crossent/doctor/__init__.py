@@ -23,7 +23,16 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossent.doctor.against_reference import crosscheck
+    from crossent.doctor.batches import accumulation, batch
+    from crossent.doctor.exceptions import explain_error
+    from crossent.doctor.finding import Finding, LossDoctorError, LossDoctorWarning
+    from crossent.doctor.overfitting import overfit
+    from crossent.doctor.report import Report
+    from crossent.doctor.watching import watch
 
 _HOME = {
     "Finding": "crossent.doctor.finding",

@@ -19,7 +19,7 @@ class Alignment(NamedTuple):
     """Share of the valid labels that equal the token at each offset."""
 
     agree: tuple[float, ...]
-    count: int
+    labels: int  # how many are valid
 
     @property
     def best(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -74,8 +75,7 @@ def _cut(row: Any, place: Place) -> Finding:
         "the loss has no graph (requires_grad=False, grad_fn None): argmax, detach(), .item(), numpy() or no_grad "
         "cut it, or no input required a gradient."
     )
-    fields = {name: getattr(made, name) for name in made.__slots__}
-    return Finding(**{**fields, "message": message, "evidence": {"requires_grad": False}})
+    return replace(made, message=message, evidence={"requires_grad": False})
 
 
 def _read(step: graph.Step, place: Place) -> tuple[CallRecord | None, str | None]:

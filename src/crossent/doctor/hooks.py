@@ -10,13 +10,13 @@ import functools
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from crossent import functional
+from crossent import functional, internals
 from crossent.doctor.arguments import POSITIONAL
 from crossent.scripted import compiles_as
 
@@ -38,9 +38,12 @@ class Hooks:
         for name in POSITIONAL:
             self._place(F, name, self._loss(name, getattr(F, name)))
         self._place(F, "embedding", self._embedding(F.embedding))
-        self._place(torch.Tensor, "backward", self._backward(torch.Tensor.backward))
+        self._place(torch.Tensor, "backward", self._backward(cast(Any, torch.Tensor).backward))
         self._place_on_crossents()
-        self._handle = register_optimizer_step_post_hook(lambda *_: self._watch.optimizer_step())
+        self._handle = register_optimizer_step_post_hook(self._after_step)
+
+    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        self._watch.optimizer_step()
 
     def _place_on_crossents(self) -> None:
         """crossent's functions under their own names; its modules look them up in crossent.functional."""
@@ -70,7 +73,7 @@ class Hooks:
 
         @functools.wraps(original)
         def watched(*args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            if torch.compiler.is_compiling() or internals.tracing_state() is not None:
                 return original(*args, **kwargs)
             return watch.call(name, original, args, kwargs)
 

@@ -66,7 +66,7 @@ def fetch(parts: list[Tensor]) -> list[Tensor]:
     if all(part.device.type == "cpu" for part in parts):
         return parts
     joined = torch.cat([part.reshape(-1).to(torch.float64) for part in parts]).cpu()
-    pieces = joined.split([part.numel() for part in parts])
+    pieces: list[Tensor] = list(torch.split(joined, [part.numel() for part in parts]))  # pyright: ignore[reportUnknownArgumentType]
     return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
 

@@ -108,7 +108,7 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hooks.remove()
-        self._finish_step()
+        self._finish_step(is_whole=False)
         if isinstance(error, Exception) and not self._was_explained(error):
             from crossent.doctor.exceptions import explain_error
 
@@ -216,14 +216,18 @@ class Watch:
             key = (*site, record.grad_enabled)
             self._means.setdefault(key, []).append((loss, count))
 
-    def _finish_step(self) -> None:
-        """Means of one line in one optimizer step; evaluation is one step, however long."""
+    def _finish_step(self, is_whole: bool = True) -> None:
+        """Means of one line in one optimizer step; evaluation is one step, however long.
+
+        Not ``is_whole``: no optimizer has ended it (a script may update its parameters itself), so that nothing is
+        known of what was accumulated.
+        """
         with self._lock:
             means, self._means = self._means, {}
             backwards, self._backwards = self._backwards, 0
             self._calls_in_step.clear()
         for (function, file, line, with_gradients), pairs in means.items():
-            if with_gradients and backwards < 2:
+            if with_gradients and (backwards < 2 or not is_whole):
                 continue
             facts = Accumulation(tuple(loss for loss, _ in pairs), tuple(n for _, n in pairs), is_watched=True)
             kind = "accumulation" if with_gradients else "evaluation"

@@ -8,6 +8,7 @@ from crossent.explain import text
 from crossent.explain.numbers import ClassView, Explanation, RowView
 from crossent.explain.words import say
 
+SPARE = (2, 4)  # z - max, log probability
 STYLE = """
 .xee{--ink:#1d232b;--dim:#5a6572;--line:#d8dee6;--back:#fff;--box:#f3f6f9;--bar:#0b6fb8;--up:#0b6fb8;--down:#b4540a;
 color:var(--ink);background:var(--back);font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:0 auto;padding:1rem}
@@ -17,13 +18,16 @@ color:var(--ink);background:var(--back);font:15px/1.5 system-ui,sans-serif;max-w
 .xee p{margin:.25rem 0;overflow-wrap:anywhere}.xee .dim{color:var(--dim)}.xee .wide{overflow-x:auto}
 .xee table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}.xee td,.xee th{padding:.2rem .6rem;
 border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}.xee td:first-child,.xee th:first-child,
-.xee td.left,.xee th.left{text-align:left}.xee th{color:var(--dim);font-weight:600}
+.xee td.left,.xee th.left{text-align:left;white-space:normal}.xee th{color:var(--dim);font-weight:600}
 .xee tr.label td{font-weight:700;background:var(--box)}
+.xee .track{display:inline-block;width:92px;text-align:left;margin-left:.5rem}
 .xee .bar{display:inline-block;height:.7rem;background:var(--bar);border-radius:2px;
-vertical-align:middle;margin-right:.4rem}
+vertical-align:middle}
 .xee .up{color:var(--up)}.xee .down{color:var(--down)}.xee code{font:13px/1.4 ui-monospace,monospace;
 white-space:pre-wrap;overflow-wrap:anywhere}.xee tr.seen td{font-weight:700;background:var(--box)}
-@media(max-width:30rem){.xee{padding:.6rem}.xee td,.xee th{padding:.2rem .35rem;font-size:.85rem}}
+@media(max-width:34rem){.xee{padding:.6rem}.xee td,.xee th{padding:.2rem .25rem;font-size:.82rem}
+.xee .spare{display:none}
+.xee .track{width:40px}.xee th{white-space:normal}}
 """
 
 
@@ -54,7 +58,7 @@ def body(seen: Explanation) -> str:
 
 
 def _row(seen: Explanation, row: RowView) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in text.columns(seen))
+    head = _cells("th", [escape(column) for column in text.columns(seen)])
     lines = "".join(_class(seen, view) for view in row.classes)
     sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in text.row_sentences(seen, row))
     table = f"<div class='wide'><table><tr>{head}</tr>{lines}</table></div>"
@@ -63,12 +67,17 @@ def _row(seen: Explanation, row: RowView) -> str:
 
 def _class(seen: Explanation, view: ClassView) -> str:
     cells = [escape(cell.strip()) for cell in text.cells(seen, view)]
-    bar = f"<span class='bar' style='width:{max(1.0, 90 * view.probability):.0f}px'></span>"
-    cells[3] = f"{bar}{cells[3]}"
+    bar = f"<span class='bar' style='width:{max(1.0, 100 * view.probability):.0f}%'></span>"
+    cells[3] = f"{cells[3]}<span class='track'>{bar}</span>"
     if view.gradient:
         is_down = view.gradient > 0
         cells[6] = f"<span class='{'down' if is_down else 'up'}'>{'↓' if is_down else '↑'} {cells[6]}</span>"
-    return f"<tr{' class=label' if view.is_label else ''}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return f"<tr{' class=label' if view.is_label else ''}>{_cells('td', cells)}</tr>"
+
+
+def _cells(tag: str, cells: list[str]) -> str:
+    """A line of the table; on a narrow page the columns that can be worked out from the others are left out."""
+    return "".join(f"<{tag}{' class=spare' if n in SPARE else ''}>{cell}</{tag}>" for n, cell in enumerate(cells))
 
 
 def _mistakes(seen: Explanation) -> str:

@@ -182,8 +182,8 @@ def explanation(logits: Any, target: Any, weight: Any, request: Request) -> Expl
         gradient_difference=float((gradient - autograd).abs().max()) if gradient.numel() else 0.0,
         chance=math.log(max(1, z.shape[1])),
         prior_entropy=problem.prior_entropy(),
-        rows=[problem.view(index, rows, gradient, below, total) for index in order[: request.samples].tolist()],
-        first_terms=[float(rows[index]) for index in problem.read.nonzero().reshape(-1)[:4].tolist()],
+        rows=[problem.view(index, rows, gradient, below, total) for index in _whole(order[: request.samples])],
+        first_terms=[float(rows[index]) for index in _whole(problem.read.nonzero()[:4])],
         mistakes=mistakes.table(z, labels, problem.options(weight is not None), total, request.seen),
     )
 
@@ -281,7 +281,7 @@ class _Problem:
         )
 
     def _shown(self, z: Tensor, own: int) -> list[int]:
-        best = z.topk(min(self.request.top, len(z))).indices.tolist()
+        best = _whole(z.topk(min(self.request.top, len(z))).indices)
         return best if own in best else [*best, own]
 
     def _class(self, i: int, c: int, own: int, log_p: Tensor, gradient: Tensor) -> ClassView:
@@ -297,6 +297,10 @@ class _Problem:
             log_probability=float(log_p[c]),
             gradient=float(gradient[i, c]),
         )
+
+
+def _whole(numbers: Tensor) -> list[int]:
+    return [int(number) for number in numbers.reshape(-1)]
 
 
 def _axis(z: Tensor, class_dim: int | None) -> int:

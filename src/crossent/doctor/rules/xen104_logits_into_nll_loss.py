@@ -47,5 +47,5 @@ def from_values(record: CallRecord) -> Found | None:
     median = float(record.lses.median())
     if median != median or median <= max(LOUD, record.lse_tolerance):
         return None
-    producer = f"; they come from {record.chain.kind}" if record.chain.kind else ""
+    producer = f"; they come from {record.chain.kind}" if record.chain.kind not in ("", "AccumulateGrad") else ""
     return Found({"median": median, "dim": record.class_dim, "producer": producer})

@@ -25,6 +25,8 @@ References
 
 from __future__ import annotations
 
+from typing import cast
+
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
 
@@ -40,7 +42,7 @@ def from_values(record: CallRecord) -> Found | None:
         return None
     if record.up_to_constant or not bool((record.rows == record.rows.round()).all()):
         return None
-    distinct = sorted({float(value) for value in record.rows.reshape(-1)[:512].tolist()})
+    distinct = sorted(set(cast("list[float]", record.rows.reshape(-1)[:512].tolist())))
     if distinct == [0.0]:
         return None  # a head that starts at zero, looked at without a graph
     values = ", ".join(f"{value:g}" for value in distinct[:4]) + (", ..." if len(distinct) > 4 else "")

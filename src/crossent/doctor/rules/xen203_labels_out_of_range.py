@@ -27,6 +27,7 @@ References
 from __future__ import annotations
 
 import math
+from typing import cast
 
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
@@ -79,7 +80,7 @@ def from_values(record: CallRecord) -> Found | None:
     ):
         return None
     labels = record.target.detach()
-    if int(labels[labels != record.ignore_index].unique().numel()) != classes - 1:
+    if len(set(cast("list[int]", labels[labels != record.ignore_index].reshape(-1).tolist()))) != classes - 1:
         return None
     return Found({"count": sample.counted.valid, "others": classes - 1}, "low", "note", "UNSEEN")
 

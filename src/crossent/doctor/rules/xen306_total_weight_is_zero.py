@@ -46,10 +46,6 @@ def from_values(record: CallRecord) -> Found | None:
     if bool((weight != 0).all()) or sample.counted.low < 0 or sample.counted.high >= record.classes:
         return None
     with torch.no_grad():
-        seen = torch.zeros_like(weight)
-        seen[sample.target[sample.target != record.ignore_index]] = 1.0
-        if float((weight * seen).abs().sum()) != 0:
-            return None
         labels = record.target.detach().reshape(-1)
         if float(weight[labels[labels != record.ignore_index].long()].abs().sum()) != 0:
             return None

@@ -43,7 +43,7 @@ def from_values(record: CallRecord) -> Found | None:
     found = alignment.of(record)
     if found is None or found.best != 0:
         return None
-    return Found({"same": found.agree[0], "next": found.agree[1], "count": found.count}, "medium")
+    return Found({"same": found.agree[0], "next": found.agree[1], "count": found.labels}, "medium")
 
 
 def from_batch(batch: Batch) -> Found | None:
@@ -52,4 +52,4 @@ def from_batch(batch: Batch) -> Found | None:
     found = alignment.compare(batch.input_ids, batch.labels, batch.ignore_index)
     if found is None or found.best != 0:
         return None
-    return Found({"same": found.agree[0], "next": found.agree[1], "count": found.count})
+    return Found({"same": found.agree[0], "next": found.agree[1], "count": found.labels})

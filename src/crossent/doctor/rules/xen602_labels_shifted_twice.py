@@ -41,7 +41,7 @@ def from_values(record: CallRecord) -> Found | None:
     found = alignment.of(record)
     if found is None or found.best != 2:
         return None
-    return Found({"offset": 2, "agree": found.agree[2], "count": found.count, "who": ""}, "medium")
+    return Found({"offset": 2, "agree": found.agree[2], "count": found.labels, "who": ""}, "medium")
 
 
 def from_batch(batch: Batch) -> Found | None:
@@ -52,4 +52,4 @@ def from_batch(batch: Batch) -> Found | None:
     if found is None or found.best != wrong:
         return None
     who = ", and the model shifts again" if batch.model_shifts else ""
-    return Found({"offset": wrong, "agree": found.agree[wrong], "count": found.count, "who": who})
+    return Found({"offset": wrong, "agree": found.agree[wrong], "count": found.labels, "who": who})

@@ -24,6 +24,8 @@ References
 
 from __future__ import annotations
 
+from typing import cast
+
 from crossent import errors
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
@@ -39,7 +41,7 @@ def from_error(record: CallRecord) -> Found | None:
         return None
     if record.input.dim() == 0 or tuple(target.shape) != errors.index_shape(record.input, record.class_dim_given):
         return None
-    found = sorted(int(value) for value in target.detach().reshape(-1)[: 1 << 18].unique())
+    found = sorted(set(cast("list[int]", target.detach().reshape(-1)[: 1 << 18].tolist())))
     values = [value for value in found if value != record.ignore_index]
     if not values or len(values) > 64 or values[-1] < 2 * record.classes + 8 or values[0] < 0:
         return None
