@@ -15,7 +15,7 @@ import crossent
 import torch_recipes
 from arguments import Arguments
 from cases import Case
-from closeness import growth
+from closeness import STEPS, growth
 from crossent import composite, dispatch, handover, problem, readouts
 from crossent.backends.protocol import RowProblem, compute_dtype
 from crossent.call import LossTensors
@@ -152,8 +152,7 @@ def _loss_noises(
     plain = readouts.plain_problem(rows)
     plain_terms = closeness.row_terms(plain)
     value = closeness.value_noise(terms, rows.z_loss)
-    count = terms.mass.numel()
-    known = wide.keywords
+    count, known = terms.mass.numel(), wide.keywords
     sample = known.get("sample_weight")
     weight = torch.ones_like(terms.mass) if sample is None else layout.per_row(sample.double(), rows.row_shape).abs()
     below, own_mean = _denominator(known, rows, weight)
@@ -171,8 +170,9 @@ def _loss_noises(
         found["loss"] = ((value["row"] * weight).sum() + growth(count) * (size * weight).sum()) / below
     found = {name: noise.nan_to_num(0.0) for name, noise in found.items()}
     g = {name: layout.per_row(up[name].abs(), rows.row_shape) for name in up if name != "loss"}
-    zero = torch.zeros_like(weight)
-    lse, z_up, entropy = (g.get(name, zero) for name in ("logsumexp", "z_loss", "entropy"))
+    lse, z_up, entropy, nll = (
+        g.get(name, torch.zeros_like(weight)) for name in ("logsumexp", "z_loss", "entropy", "nll")
+    )
     slope = 2.0 * rows.z_loss * terms.lse
     hard = up_rows * weight * (1.0 + growth(count) / growth(rows.classes))
     soft = hard * (terms.mass + slope) + lse + slope * z_up + entropy * (terms.tilt + 1.0)
@@ -181,18 +181,13 @@ def _loss_noises(
     coarse = closeness.unit(case.dtype) / closeness.unit(compute)
     two_passes = 1.0 if plain is rows or "nll" not in g else 1.0 + coarse / STEPS
     noise = closeness.grad_noise(terms, rows, soft, hard, bend, compute)
-    if "nll" in g:
-        noise = noise + closeness.grad_noise(plain_terms, plain, g["nll"] * plain_terms.mass, g["nll"], None, compute)
-        noise = noise * two_passes
+    also = closeness.grad_noise(plain_terms, plain, nll * plain_terms.mass, nll, None, compute)
+    noise = (noise + also) * two_passes
     found["d_input"] = layout.from_row_view(noise, torch.float64)
     if not rows.is_index:
-        spread = terms.far + terms.log_sum[:, None] + 1.0
-        per_class = hard[:, None] * rows.on * (1.0 if rows.class_weight is None else rows.class_weight.abs()[:, None])
-        per_class = per_class + g.get("nll", zero)[:, None]
-        d_target = per_class * spread * (growth(rows.classes) + terms.moved[:, None])
-        found["d_target"] = layout.from_row_view(d_target * two_passes, torch.float64, offset=layout.unread)
-    scale = closeness.scale_noise(rows, noise)
-    found["d_logit_scale"] = _like(known.get("logit_scale"), layout, scale)
+        d_target = _target_noise(rows, terms, hard, nll) * two_passes
+        found["d_target"] = layout.from_row_view(d_target, torch.float64, offset=layout.unread)
+    found["d_logit_scale"] = _like(known.get("logit_scale"), layout, closeness.scale_noise(rows, noise))
     if isinstance(sample, Tensor):
         d_sample = per_row * (value["row"] + STEPS * size)
         if own_mean:
@@ -202,7 +197,11 @@ def _loss_noises(
     return found
 
 
-STEPS = closeness.STEPS
+def _target_noise(rows: RowProblem, terms: closeness.RowTerms, hard: Tensor, nll: Tensor) -> Tensor:
+    """Noise of ``hard * w_c * on * (log_sum - (z_c - max))``, and of the same without weights for an nll."""
+    spread = terms.far + terms.log_sum[:, None] + 1.0
+    weight = 1.0 if rows.class_weight is None else rows.class_weight.abs()[:, None]
+    return (hard[:, None] * rows.on * weight + nll[:, None]) * spread * (growth(rows.classes) + terms.moved[:, None])
 
 
 def _like(scale: object, layout: problem.Layout, noise: Tensor) -> Tensor:
