@@ -2,8 +2,8 @@
 
 Providers take turns within one process (``crossent.bench.timing``); ratios are to ``products``, the three
 matrix products that no implementation can avoid (one without gradients). Peak memory is that of a fresh
-process per provider, without inputs and returned gradients. ``processor`` is the ratio of processor time, which a busy machine
-distorts less than the clock.
+process per provider, without inputs and returned gradients. ``processor`` is the ratio of processor time,
+which a busy machine distorts less than the clock.
 
     python benchmarks/linear.py --shape 2048x768x32000 --dtype float32 --rounds 7
     python benchmarks/linear.py --plans            every chunk size beside the plan's choice
