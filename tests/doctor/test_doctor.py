@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 import crossent
 from crossent import doctor
+from crossent.doctor import sample
 from crossent.doctor.hooks import MARK
 from crossent.doctor.sample import MOST_LOGITS, take
 
@@ -165,7 +166,7 @@ def test_a_scripted_function_is_what_it_was() -> None:
 
 
 def test_watching_changes_nothing() -> None:
-    x, y = batch()
+    x, y = (part.repeat(20, *[1] * (part.dim() - 1)) for part in batch())  # more rows than are sampled
     names = ("cross_entropy", "nll_loss", "kl_div", "embedding", "binary_cross_entropy_with_logits")
     before = [getattr(F, name) for name in names] + [torch.Tensor.backward, crossent.cross_entropy]
 
@@ -192,20 +193,32 @@ def test_watching_changes_nothing() -> None:
 def test_only_some_rows_are_read() -> None:
     logits = torch.zeros(512, 4000)
     logits[1:-1] = torch.nan  # rows between the first and the last
-    sample = take(logits, torch.zeros(512, dtype=torch.long), 1, -100)
-    assert sample.rows.numel() <= MOST_LOGITS and not sample.is_whole
-    assert sample.counted is not None and sample.counted.total == 512
-    assert torch.equal(take(logits, None, 1, -100).rows.isnan(), sample.rows.isnan())  # the same rows each time
+    taken = take(logits, torch.zeros(512, dtype=torch.long), 1, -100)
+    assert taken.rows.numel() <= MOST_LOGITS and not taken.is_whole
+    assert taken.counted is not None and taken.counted.total == 512
+    assert torch.equal(take(logits, None, 1, -100).rows.isnan(), taken.rows.isnan())  # the same rows each time
 
 
 def test_a_sample_finds_the_right_rows_in_every_layout() -> None:
     logits = torch.randn(3, 7, 50, 40)
     target = torch.randint(0, 7, (3, 50, 40))
-    sample = take(logits, target, 1, -100)
+    taken = take(logits, target, 1, -100)
     rows = logits.movedim(1, -1).reshape(-1, 7)
-    assert sample.target is not None and len(sample.rows) == 256
+    assert taken.target is not None and len(taken.rows) == 256
     picked = torch.linspace(0, 5999, 256, dtype=torch.float64).round().long()
-    assert torch.equal(sample.rows, rows[picked]) and torch.equal(sample.target, target.reshape(-1)[picked])
+    assert torch.equal(taken.rows, rows[picked]) and torch.equal(taken.target, target.reshape(-1)[picked])
+
+
+def test_one_transfer_brings_what_several_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an accelerator's tensors go through; there is none here, so the CPU's are sent that way."""
+    logits, target = torch.randn(300, 7), torch.randint(0, 7, (300,))
+    target[::3] = -100
+    loss = F.cross_entropy(logits, target)
+    plain = take(logits, target, 1, -100, loss)
+    monkeypatch.setattr(sample, "fetch", sample._in_one_transfer)
+    joined = take(logits, target, 1, -100, loss)
+    assert torch.equal(joined.rows, plain.rows.double()) and joined.counted == plain.counted
+    assert plain.target is not None and torch.equal(joined.target, plain.target) and joined.result == plain.result
 
 
 def test_watching_ends_after_the_first_steps_and_comes_back() -> None:

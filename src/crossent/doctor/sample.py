@@ -65,6 +65,10 @@ def fetch(parts: list[Tensor]) -> list[Tensor]:
     """The tensors on the CPU; from an accelerator in one transfer, as float64."""
     if all(part.device.type == "cpu" for part in parts):
         return parts
+    return _in_one_transfer(parts)
+
+
+def _in_one_transfer(parts: list[Tensor]) -> list[Tensor]:
     joined = torch.cat([part.reshape(-1).to(torch.float64) for part in parts]).cpu()
     pieces: list[Tensor] = list(torch.split(joined, [part.numel() for part in parts]))  # pyright: ignore[reportUnknownArgumentType]
     return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
@@ -108,8 +112,8 @@ def _count(target: Tensor, ignore_index: int) -> list[Tensor]:
     flat = flat.to(torch.int64)
     is_valid = flat != ignore_index
     info = torch.iinfo(torch.int64)
-    high = torch.where(is_valid, flat, info.min).amax() if flat.numel() else torch.tensor(0)
-    low = torch.where(is_valid, flat, info.max).amin() if flat.numel() else torch.tensor(0)
+    high = torch.where(is_valid, flat, info.min).amax() if flat.numel() else flat.new_zeros(())
+    low = torch.where(is_valid, flat, info.max).amin() if flat.numel() else flat.new_zeros(())
     return [is_valid.sum(), low, high, torch.tensor(flat.numel(), device=flat.device)]
 
 
