@@ -151,7 +151,7 @@ def errors(problem: Problem, call: Call) -> str:
     exact.backward()
     value = call()
     pairs = [(value, exact), (problem.input.grad, wide[0].grad), (problem.head.grad, wide[1].grad)]
-    return " ".join(f"{float((a.double() - b).norm() / b.norm()):.1e}" for a, b in pairs)
+    return " ".join(f"{float((a.detach().double() - b.detach()).norm() / b.detach().norm()):.1e}" for a, b in pairs)
 
 
 def memory(arguments: argparse.Namespace, shape: str, name: str) -> float:
@@ -164,7 +164,6 @@ def memory(arguments: argparse.Namespace, shape: str, name: str) -> float:
 def child(task: dict[str, Any]) -> None:
     torch.set_num_threads(task["threads"])
     N, H, V = map(int, task["shape"].split("x"))
-    Problem(64, H, 512, task["dtype"]).ours()()
     small = Problem(64, H, V, task["dtype"])
     problem = Problem(N, H, V, task["dtype"])
     small.providers()[task["name"]]()()
@@ -178,6 +177,8 @@ def report(arguments: argparse.Namespace, shape: str) -> None:
     N, H, V = map(int, shape.split("x"))
     problem = Problem(N, H, V, arguments.dtype)
     makers = problem.plans() if arguments.plans else problem.providers()
+    if arguments.only:
+        makers = {name: make for name, make in makers.items() if name in ("products", *arguments.only)}
     times = in_turns({name: make() for name, make in makers.items()}, arguments.rounds)
     exact = Problem(256, H, min(V, 8192), arguments.dtype)
     print(f"\n{shape} {arguments.dtype}, {arguments.threads} threads, medians of {arguments.rounds} rounds")
@@ -207,11 +208,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--plans", action="store_true")
+    parser.add_argument("--only", action="append", help="only this provider beside the products; may be repeated")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        return child(json.loads(arguments.child))
+        child(json.loads(arguments.child))
+        return
     torch.set_num_threads(arguments.threads)
     shapes = arguments.shape or ["2048x768x32000"]
     if arguments.model:
