@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import crossent
 
 TRAIN = """
@@ -65,6 +67,7 @@ def test_findings_have_the_scripts_lines_with_crossents_losses_and_with_torchs(t
     assert outputs[0] == outputs[1] == run(tmp_path, "train.py").stdout
 
 
+@pytest.mark.slow
 def test_strict_changes_the_exit_status_and_nothing_else_does(tmp_path: Path) -> None:
     assert run(tmp_path, "--doctor", "--strict", "--report", "r.html", "train.py").returncode == 1
     assert "XEN101" in (tmp_path / "r.html").read_text()
@@ -90,6 +93,7 @@ def test_what_cannot_be_done_is_refused_before_the_program_runs(tmp_path: Path) 
         assert done.returncode == 2 and text in done.stderr and not done.stdout
 
 
+@pytest.mark.slow
 def test_other_ranks_keep_quiet(tmp_path: Path) -> None:
     done = run(tmp_path, "--doctor", "train.py", RANK="1")
     assert done.returncode == 0 and "XEN101" not in done.stderr
