@@ -16,7 +16,8 @@ from torch import Tensor
 from crossent import dispatch, errors, handover, internals, problem
 from crossent.backends.protocol import TargetOutOfRange
 from crossent.linear import composite
-from crossent.linear.autograd import LinearCall, LinearLoss
+from crossent.linear.autograd import LinearLoss
+from crossent.linear.evaluation import LinearCall
 from crossent.linear.head import LinearTensors, logits_shape
 from crossent.linear.plan import LinearPlan
 from crossent.options import LossOptions, check
