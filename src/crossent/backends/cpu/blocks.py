@@ -13,9 +13,9 @@ from numba import njit
 from crossent.backends.cpu.pointers import prefetch_line
 from crossent.backends.cpu.vector import exp, loop, tanh, where
 
-# How kernels, and functions that only kernels call, are compiled. PART: called from one place and laid
-# into it (each level of calls optimises what it calls once more: 6 s for one kernel without).
-KERNEL = {"error_model": "numpy", "nogil": True}
+# How kernels (called by address: cache.py) and functions that only they call are compiled. PART: laid into
+# its caller (each level of calls optimises what it calls once more: 6 s for one kernel without).
+KERNEL = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 PART = {**INNER, "inline": "always"}
 

@@ -1,27 +1,28 @@
-"""Compiled kernels: in memory, and on disk in a folder of crossent's own.
+"""Machine code of the kernels: in memory, and on disk in a folder of crossent's own.
 
-Numba's own file cache does not see an edit in a function that a cached one calls, and raises at import
-where no folder is writable. So kernels get a cache object of ours: one file per kernel and compute type,
-in ``<folder>/<key>/``, where the key hashes every source file of this package, the versions of Numba
-and Python and the CPU's name and features. Nothing else in the process is touched: Numba's settings and
-the caches of other packages stay as they are.
+A kernel is compiled by Numba once per machine and kept as an object file, in ``<folder>/<key>/``, where the
+key hashes every source file of this package, the versions of Numba and llvmlite and the CPU's name and
+features. From then on llvmlite links the file into the process and ctypes calls it: Numba is not
+imported at all, which is most of the time of a first call. Numba's own cache is not used: it does not
+see an edit in a function that a cached one calls, raises at import where no folder is writable, and
+reads pickles.
 
 The folder is ``$CROSSENT_CACHE_DIR``, or ``crossent`` in the user's cache folder. A file appears whole
-or not at all (written under another name, then renamed), so any number of processes may share it; a file
-that cannot be read is compiled again. Without a writable folder kernels are compiled in each process.
-
-Files are pickles: like Numba's, a cache folder must be writable by its owner only.
+or not at all (written under another name, then renamed) and carries a checksum, so any number of processes
+may share it, and one that cannot be read is compiled again. Without a writable folder kernels are
+compiled in each process. Like any program, a cache folder should be writable by its owner only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
 import os
 import pathlib
-import pickle
 import platform
+import subprocess
 import sys
 import tempfile
 import threading
@@ -30,7 +31,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-# kernel -> module that holds it; its signature is the module's SIGNATURES entry.
+from crossent.backends.cpu import machine
+
+# kernel -> module that holds it
 KERNELS = {
     "loss_last": "rows_last",
     "grad_last": "rows_last",
@@ -44,31 +47,62 @@ KERNELS = {
     "log_softmax_grad_last": "rows_log_softmax",
     "log_softmax_grad_inner": "rows_log_softmax",
 }
-COMPUTE_DTYPES = (torch.float32, torch.float64)
+COMPUTE_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_DTYPE_NAMES = {dtype: name for name, dtype in COMPUTE_DTYPES.items()}
 
-_lock = threading.RLock()  # one compilation at a time, and none while the process forks
-_entries: dict[tuple[str, torch.dtype], Callable] = {}
+# One compilation at a time, and none while the process forks (Numba and LLVM hold locks of their own).
+_lock = threading.RLock()
+_entries: dict[tuple[str, torch.dtype], machine.Entry] = {}
 
 
-def entry(kernel: str, dtype: torch.dtype) -> Callable:
-    """The machine code of a kernel for a compute type: loaded or compiled on first use."""
+def entry(kernel: str, dtype: torch.dtype) -> machine.Entry:
+    """``entry(scratch, packed arguments, first, last)`` of a kernel, loaded or compiled on first use."""
     found = _entries.get((kernel, dtype))
     return found if found is not None else _prepare(kernel, dtype)[0]
 
 
 def warmup(progress: Callable[[str, int, int, bool], None] | None = None) -> int:
-    """Compile every kernel that is not cached yet; how many were compiled.
+    """Compile every kernel that is not cached yet, on all cores; how many were compiled.
 
     ``progress(name, done, total, compiled)`` is called after each.
     """
-    wanted = [(kernel, dtype) for dtype in COMPUTE_DTYPES for kernel in KERNELS]
-    compiled = 0
-    for done, (kernel, dtype) in enumerate(wanted, start=1):
-        was_compiled = _prepare(kernel, dtype)[1]
-        compiled += was_compiled
-        if progress is not None:
-            progress(f"{kernel} {str(dtype).removeprefix('torch.')}", done, len(wanted), was_compiled)
-    return compiled
+    wanted = [(kernel, name) for name in COMPUTE_DTYPES for kernel in KERNELS]
+    base = folder()
+    missing = [pair for pair in wanted if base is None or _read(base / _file(*pair)) is None]
+    helpers = _start_helpers(missing) if base is not None else []
+    try:
+        for done, (kernel, name) in enumerate(wanted, start=1):
+            _prepare(kernel, COMPUTE_DTYPES[name])
+            if progress is not None:
+                progress(f"{kernel} {name}", done, len(wanted), (kernel, name) in missing)
+    finally:
+        for helper in helpers:
+            helper.wait()
+    return len(missing)
+
+
+def _start_helpers(missing: list[tuple[str, str]]) -> list[subprocess.Popen[bytes]]:
+    """Processes that compile from the end of the list while this one compiles from its beginning."""
+    helpers = min((os.cpu_count() or 1) - 1, len(missing) // 6)
+    code = "import sys; from crossent.backends.cpu import cache; cache.compile_missing(sys.argv[1:])"
+    names = [f"{kernel}:{name}" for kernel, name in reversed(missing)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    started: list[subprocess.Popen[bytes]] = []
+    for k in range(max(helpers, 0)):
+        command = [sys.executable, "-c", code, *names[k::helpers]]
+        with contextlib.suppress(OSError):  # no processes here: this one compiles everything
+            started.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+    return started
+
+
+def compile_missing(names: list[str]) -> None:
+    """Compile the named kernels as long as nobody else has (``warmup`` runs it in helper processes)."""
+    for pair in names:
+        kernel, _, name = pair.partition(":")
+        base = folder()
+        if base is None or _read(base / _file(kernel, name)) is not None:
+            return  # the others have come this far from the other end
+        _prepare(kernel, COMPUTE_DTYPES[name])
 
 
 def folder() -> pathlib.Path | None:
@@ -105,17 +139,12 @@ def _user_cache() -> pathlib.Path:
 
 def _key() -> str:
     """Hash of all that machine code depends on."""
-    import llvmlite
-    import llvmlite.binding
-    import numba
-
     digest = hashlib.sha256()
     for name, source in _sources():
         digest.update(f"{name}\0{len(source)}\0".encode() + source)
-    cpu = (llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())
-    about = (numba.__version__, llvmlite.__version__, platform.python_version(), sys.abiflags if os.name != "nt" else "", *cpu)
     settings = tuple(os.environ.get(name, "") for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT"))
-    digest.update(repr((about, settings, platform.machine(), sys.platform)).encode())
+    about = (machine.compiler_versions(), machine.cpu(), settings, platform.machine(), sys.platform)
+    digest.update(repr((about, platform.python_version())).encode())
     return digest.hexdigest()[:24]
 
 
@@ -128,75 +157,46 @@ def _sources() -> Iterator[tuple[str, bytes]]:
             yield item.name, item.read_bytes()
 
 
-class _File:
-    """The cache of one kernel, in the form Numba's dispatchers ask for (numba.core.caching._Cache)."""
-
-    def __init__(self, kernel: str) -> None:
-        self.kernel = kernel
-        self.compiled = False
-
-    def _path(self, signature) -> pathlib.Path | None:
-        base = folder()
-        kind = "float64" if "Pointer(float64)" in str(signature) else "float32"
-        return None if base is None else base / f"{self.kernel}-{kind}.bin"
-
-    def load_overload(self, signature, target_context):
-        """The compiled kernel from its file, or None."""
-        target_context.refresh()
-        path = self._path(signature)
-        try:
-            data = path.read_bytes() if path else b""
-        except OSError:
-            data = b""
-        if hashlib.sha256(data[32:]).digest() != data[:32]:
-            return None  # missing, or cut short by a full disk
-        from numba.core.compiler import CompileResult
-
-        return CompileResult._rebuild(target_context, *pickle.loads(data[32:]))
-
-    def save_overload(self, signature, result) -> None:
-        """Keep a compiled kernel; a full disk is no error."""
-        self.compiled = True
-        path = self._path(signature)
-        if path is None:
-            return
-        from numba.core.serialize import dumps
-
-        data = dumps(result._reduce())
-        try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, delete=False) as file:
-                file.write(hashlib.sha256(data).digest() + data)
-            os.replace(file.name, path)
-        except OSError:
-            return
-
-    def enable(self) -> None: ...
-    def disable(self) -> None: ...
-    def flush(self) -> None: ...
-
-    @property
-    def cache_path(self) -> str:
-        return str(folder())
+def _file(kernel: str, name: str) -> str:
+    return f"{kernel}-{name}.o"
 
 
-def _prepare(kernel: str, dtype: torch.dtype) -> tuple[Callable, bool]:
+def _read(path: pathlib.Path) -> bytes | None:
+    """The object code in a file, or None if it is missing or was cut short."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
+
+
+def _write(path: pathlib.Path, code: bytes) -> None:
+    """Keep object code; a full disk is no error."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, delete=False) as file:
+            file.write(hashlib.sha256(code).digest() + code)
+        os.replace(file.name, path)
+    except OSError:
+        return
+
+
+def _prepare(kernel: str, dtype: torch.dtype) -> tuple[machine.Entry, bool]:
     """The entry point, and whether it had to be compiled."""
     with _lock:
         found = _entries.get((kernel, dtype))
         if found is not None:
             return found, False
-        module = importlib.import_module(f"{__package__}.{KERNELS[kernel]}")
-        pointers = importlib.import_module(f"{__package__}.pointers")
-        dispatcher = getattr(module, kernel)
-        pointer = pointers.float64_p if dtype == torch.float64 else pointers.float32_p
-        signature = module.SIGNATURES[kernel](pointer)
-        file = _File(kernel)
-        dispatcher._cache = file
-        with _Notice(kernel):
-            dispatcher.compile(signature)
-        found = dispatcher.overloads[signature.args].entry_point
-        _entries[kernel, dtype] = found
-        return found, file.compiled
+        base, name = folder(), _DTYPE_NAMES[dtype]
+        code = _read(base / _file(kernel, name)) if base is not None else None
+        compiled = code is None
+        if code is None:
+            with _Notice():
+                function = getattr(importlib.import_module(f"{__package__}.{KERNELS[kernel]}"), f"{kernel}_entry")
+                code = importlib.import_module(f"{__package__}.compiling").object_code(function, name)
+            if base is not None:
+                _write(base / _file(kernel, name), code)
+        found = _entries[kernel, dtype] = machine.load(code)
+        return found, compiled
 
 
 class _Notice:
@@ -204,22 +204,22 @@ class _Notice:
 
     said = False
 
-    def __init__(self, kernel: str) -> None:
-        self.timer = threading.Timer(2.0, self._say) if sys.stderr and sys.stderr.isatty() else None
-
     def __enter__(self) -> None:
-        if self.timer and not _Notice.said:
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+        self.timer = threading.Timer(2.0, self._say) if on_terminal and not _Notice.said else None
+        if self.timer:
             self.timer.daemon = True
             self.timer.start()
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.timer:
             self.timer.cancel()
 
     @staticmethod
     def _say() -> None:
         _Notice.said = True
-        print("crossent: compiling CPU kernels, once per machine (`crossent warmup` does it ahead) ...", file=sys.stderr)
+        text = "crossent: compiling CPU kernels, once per machine (`crossent warmup` does it ahead) ..."
+        print(text, file=sys.stderr)
 
 
 if hasattr(os, "register_at_fork"):

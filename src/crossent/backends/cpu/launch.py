@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -12,17 +10,18 @@ from crossent.backends.cpu.cache import entry
 from crossent.backends.cpu.layout import (
     KIND,
     NOWHERE,
+    VECTORS,
     Columns,
     Flags,
     Given,
     Grid,
     Numbers,
-    VECTORS,
     Place,
     arrange,
     can_join,
     index_place,
     lanes_for,
+    pack,
     place_of,
     scratch_last,
 )
@@ -43,6 +42,13 @@ PAST_CACHES_BYTES = 8 << 20
 CLASS_NS, ROW_NS = 0.4, 60.0
 
 
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+PLAIN = Numbers(1.0, 0.0, 0.0, 1.0, 0.0, 1.0)
+
+
 class _Call:
     """What every kernel is told about a problem; keeps alive the tensors whose addresses it holds."""
 
@@ -55,7 +61,7 @@ class _Call:
         row_scale = scale.to(self.dtype).contiguous() if per_row else None
         self.scale = 1.0 if per_row else float(scale)
         self.softcap = float(rows.softcap or 0.0)
-        self.row_scale = row_scale.data_ptr() if per_row else 0
+        self.row_scale = _address(row_scale)
         self.alive: list[Tensor | None] = [row_scale]
         self.rows = self.outer * self.inner
         self.places = [self._place(tensor) for tensor in (logits, *tensors)]
@@ -82,7 +88,15 @@ class _Call:
         self.shape = (outer, inner)
         self.by_row = (by_outer, by_inner)
 
-    def share(self, kernel: str, arguments: Callable[[Grid], tuple], *, rows_kept: int = 1) -> list[int]:
+    def share(
+        self,
+        kernel: str,
+        *parts: Place | Given | int,
+        numbers: Numbers,
+        columns: Columns,
+        flags: Flags,
+        rows_kept: int = 1,
+    ) -> list[int]:
         """Run a kernel over all rows, on as many threads as it is worth. rows_kept: rows of scratch per row."""
         outer, inner = self.shape
         if not outer * inner:
@@ -97,20 +111,23 @@ class _Call:
             size = scratch_last(self.classes, rows_kept)
             name, unit_ns = f"{kernel}_last", self.classes * CLASS_NS + ROW_NS
         run = entry(name, self.dtype)
+        grid = Grid(0, 0, inner, self.classes, *self.by_row, lanes)
+        packed = pack(grid, *self.places, *parts, numbers=numbers, columns=columns, flags=flags)
 
         def work(first: int, last: int) -> int:
-            grid = Grid(first, last, inner, self.classes, *self.by_row, lanes)
-            return run(threads.scratch(size, self.dtype), *arguments(grid))
+            with threads.scratch(size * self.dtype.itemsize) as memory:
+                return run(memory, packed, first, last)
 
-        results = threads.run(threads.plan(units, unit_ns), work)
-        threads.release_scratch()
-        return results
-
+        return threads.run(threads.plan(units, unit_ns), work)
 
     def plain(self, out: Tensor) -> tuple[Columns, Numbers, Flags]:
         """Arguments of a kernel without targets."""
         past_caches = int(out.nbytes >= PAST_CACHES_BYTES)
-        return Columns(0, self.row_scale, 0), Numbers(1.0, 0.0, 0.0, self.scale, self.softcap, 1.0), Flags(0, 0, past_caches, 0)
+        return (
+            Columns(0, self.row_scale, 0),
+            Numbers(1.0, 0.0, 0.0, self.scale, self.softcap, 1.0),
+            Flags(0, 0, past_caches, 0),
+        )
 
 
 class _Scored(_Call):
@@ -123,7 +140,7 @@ class _Scored(_Call):
         super().__init__(problem, target, out, *more)
         large = out is not None and out.nbytes >= PAST_CACHES_BYTES
         self.past_caches = int(large and out.data_ptr() != problem.logits.data_ptr())
-        self.weight = 0 if problem.class_weight is None else problem.class_weight.data_ptr()
+        self.weight = _address(problem.class_weight)
         self.problem = problem
         self.skip = 0 if problem.skip is None else problem.skip
         self.has_skip = int(problem.skip is not None)
@@ -145,7 +162,9 @@ class _Scored(_Call):
             raise TargetOutOfRange(row, int(target[row // target.shape[1], row % target.shape[1]]))
 
 
-def _loss(call: _Scored, stats: Tensor | None, loss: Tensor | None, factor: float, row_factor: Tensor | None, tilt: bool) -> None:
+def _loss(
+    call: _Scored, stats: Tensor | None, loss: Tensor | None, factor: float, row_factor: Tensor | None, tilt: bool
+) -> None:
     """Run the one-pass kernel."""
     if not call.problem.classes:  # sums over nothing
         _check_targets(call.problem)
@@ -153,11 +172,11 @@ def _loss(call: _Scored, stats: Tensor | None, loss: Tensor | None, factor: floa
             if result is not None:
                 result.zero_()
         return
-    columns = Columns(call.weight, call.row_scale, 0 if row_factor is None else row_factor.data_ptr())
-    vectors = (0 if stats is None else stats.data_ptr(), call.rows, 0 if loss is None else loss.data_ptr())
+    columns = Columns(call.weight, call.row_scale, _address(row_factor))
+    vectors = (_address(stats), call.rows, _address(loss))
     numbers, flags = call.numbers(factor), call.flags(tilt)
     kept = 2 if call.softcap and call.places[2].address else 1
-    call.refuse(call.share("loss", lambda grid: (grid, *call.places, *vectors, numbers, columns, flags), rows_kept=kept))
+    call.refuse(call.share("loss", *vectors, numbers=numbers, columns=columns, flags=flags, rows_kept=kept))
 
 
 def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
@@ -203,13 +222,15 @@ def row_grad(
         scale = normalised.gradient(problem, coefficients.hard, out)
         target = normalised.target_gradient(problem, coefficients.hard) if want.target else None
         return RowGrads(scale if want.scale else None, target)
+    if out.data_ptr() == problem.logits.data_ptr():
+        _check_targets(problem)  # before anything is overwritten
     target = torch.empty(problem.target.shape, dtype=problem.target.dtype) if want.target else None
     call = _Scored(problem, out, target)
     vectors = [v if v is None else v.to(call.dtype).contiguous() for v in (stats.max, stats.log_sum, *coefficients)]
     scale = torch.empty(problem.row_shape, dtype=call.dtype) if want.scale else None
-    given = Given(*(0 if v is None else v.data_ptr() for v in (*vectors, scale)))
+    given = Given(*map(_address, (*vectors, scale)))
     columns, numbers, flags = Columns(call.weight, call.row_scale, 0), call.numbers(), call.flags()
-    call.refuse(call.share("grad", lambda grid: (grid, *call.places, given, numbers, columns, flags), rows_kept=0))
+    call.refuse(call.share("grad", given, numbers=numbers, columns=columns, flags=flags, rows_kept=0))
     return RowGrads(scale, target)
 
 
@@ -239,16 +260,17 @@ def _count(problem: RowProblem, weight: Tensor | None, row_weight: Tensor | None
         return 0, 0.0
     target = problem.target
     result = torch.empty(2, dtype=torch.float64)
-    addresses = [0 if tensor is None else tensor.data_ptr() for tensor in (weight, row_weight)]
+    addresses = [_address(tensor) for tensor in (weight, row_weight)]
     skip = 0 if problem.skip is None else problem.skip
-    bad = entry("count", problem.compute_dtype)(
-        0,
-        Grid(0, outer, inner, problem.classes, inner, 1, 0),
+    packed = pack(
+        Grid(0, 0, inner, problem.classes, inner, 1, 0),
         index_place(target),
         result.data_ptr(),
-        Columns(addresses[0], 0, addresses[1]),
-        Flags(skip, int(problem.skip is not None), 0, 0),
+        numbers=PLAIN,
+        columns=Columns(addresses[0], 0, addresses[1]),
+        flags=Flags(skip, int(problem.skip is not None), 0, 0),
     )
+    bad = entry("count", problem.compute_dtype)(0, packed, 0, outer)
     if bad >= 0:
         raise TargetOutOfRange(bad, int(target[bad // inner, bad % inner]))
     rows, share = result.tolist()
@@ -262,7 +284,7 @@ def row_read(problem: RowProblem) -> RowReading:
     predicted, rank = torch.full((2, *problem.row_shape), -1).unbind()
     columns, numbers, flags = Columns(call.weight, call.row_scale, 0), call.numbers(), call.flags()
     to = (predicted.data_ptr(), rank.data_ptr())
-    call.refuse(call.share("read", lambda grid: (grid, *call.places, *to, numbers, columns, flags), rows_kept=0))
+    call.refuse(call.share("read", *to, numbers=numbers, columns=columns, flags=flags, rows_kept=0))
     return RowReading(predicted, rank)
 
 
@@ -270,7 +292,7 @@ def log_softmax(rows: Rows, out: Tensor) -> None:
     """out = z - max - log sum exp(z - max)."""
     call = _Call(rows, out)
     columns, numbers, flags = call.plain(out)
-    call.share("log_softmax", lambda grid: (grid, *call.places, numbers, columns, flags))
+    call.share("log_softmax", numbers=numbers, columns=columns, flags=flags)
 
 
 def log_softmax_grad(
@@ -280,6 +302,6 @@ def log_softmax_grad(
     call = _Call(rows, log_probs, upstream, out)
     columns, numbers, flags = call.plain(out)
     scale = torch.empty(rows.row_shape, dtype=call.dtype) if want_scale else None
-    to = 0 if scale is None else scale.data_ptr()
-    call.share("log_softmax_grad", lambda grid: (grid, *call.places, to, numbers, columns, flags))
+    to = _address(scale)
+    call.share("log_softmax_grad", to, numbers=numbers, columns=columns, flags=flags)
     return scale

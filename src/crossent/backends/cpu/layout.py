@@ -6,6 +6,7 @@ A tensor of rows is ``(outer, V, inner)`` with any strides; one number of each r
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 import torch
@@ -35,7 +36,7 @@ class Place(NamedTuple):
 class Grid(NamedTuple):
     """The rows of one call (of one thread): tiles or rows ``first .. last`` of ``outer x inner``."""
 
-    first: int
+    first: int  # the two are not packed: they change from part to part of one call
     last: int
     inner: int
     classes: int
@@ -80,6 +81,18 @@ class Given(NamedTuple):
     hard: int
     bend: int
     scale: int
+
+
+def pack(grid: Grid, *parts: Place | Given | int, numbers: Numbers, columns: Columns, flags: Flags) -> bytes:
+    """The arguments of a kernel as 64-bit words, in this order: see ``places.py``."""
+    words = [*grid[2:]]
+    for part in parts:
+        if isinstance(part, int):
+            words.append(part)
+        else:
+            words.extend(part)
+    words += (*columns, *flags)
+    return struct.pack(f"{len(words)}q{len(numbers)}d", *words, *numbers)
 
 
 NOWHERE = Place(0, FLOAT32, 0, 0, 0)

@@ -106,4 +106,6 @@ def _q(problem: RowProblem, z: Tensor) -> Tensor:
     if not problem.classes:
         return q
     own = torch.full_like(safe, problem.on, dtype=z.dtype)
-    return q.scatter_add(1, safe, own if weight is None else own * problem.class_weight[safe])
+    if problem.class_weight is not None:
+        own = own * problem.class_weight[safe]
+    return q.scatter_add(1, safe, own)

@@ -1,24 +1,54 @@
-"""The tuples of ``layout.py`` as Numba types, and addresses made from them."""
+"""The tuples of ``layout.py`` in kernels, and addresses made from them.
+
+A kernel is called with one address of packed 64-bit words (``layout.pack``), whatever it takes.
+"""
 
 from __future__ import annotations
 
 from numba import njit
-from numba.core import types
 
-from crossent.backends.cpu.blocks import INNER
+from crossent.backends.cpu.blocks import INNER, PART
 from crossent.backends.cpu.elementary import number
-from crossent.backends.cpu.layout import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, PAD, Columns, Flags, Given, Grid, Numbers, Place
-from crossent.backends.cpu.pointers import int64_at, pointer_at
+from crossent.backends.cpu.layout import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    PAD,
+    Columns,
+    Flags,
+    Given,
+    Grid,
+    Numbers,
+    Place,
+)
+from crossent.backends.cpu.pointers import address_of, float64_at, int64_at, pointer_at
 
 
-def typed(kind: type, number: types.Type) -> types.NamedUniTuple:
-    """The Numba type of one of the tuples above."""
-    return types.NamedUniTuple(number, len(kind._fields), kind)
+@njit(**PART)
+def place(a, k):
+    """The Place at words k .. k + 5 of packed arguments."""
+    return Place(a[k], a[k + 1], a[k + 2], a[k + 3], a[k + 4])
 
 
-PLACE, GRID = typed(Place, types.int64), typed(Grid, types.int64)
-NUMBERS = typed(Numbers, types.float64)
-COLUMNS, FLAGS, GIVEN = typed(Columns, types.int64), typed(Flags, types.int64), typed(Given, types.int64)
+@njit(**PART)
+def grid_of(a, first, last):
+    """The Grid at the start of packed arguments, for the rows or tiles first .. last."""
+    return Grid(first, last, a[0], a[1], a[2], a[3], a[4])
+
+
+@njit(**PART)
+def given_of(a, k):
+    """The Given at word k."""
+    return Given(a[k], a[k + 1], a[k + 2], a[k + 3], a[k + 4], a[k + 5])
+
+
+@njit(**PART)
+def settings(a, k):
+    """Columns, Flags and Numbers from word k on."""
+    d = float64_at(address_of(a)) + (k + 7)
+    columns, flags = Columns(a[k], a[k + 1], a[k + 2]), Flags(a[k + 3], a[k + 4], a[k + 5], a[k + 6])
+    return Numbers(d[0], d[1], d[2], d[3], d[4], d[5]), columns, flags
 
 
 @njit(**INNER)
@@ -26,7 +56,7 @@ def item_bytes(kind):
     """Bytes of an element of storage type ``kind``."""
     if kind == FLOAT32:
         return 4
-    if kind == BFLOAT16 or kind == FLOAT16:
+    if kind in (BFLOAT16, FLOAT16):
         return 2
     return 8
 

@@ -19,7 +19,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import (
     NativeValue,
-    intrinsic,
     lower_builtin,
     models,
     register_model,
@@ -27,8 +26,8 @@ from numba.core.extending import (
     unbox,
 )
 
+from crossent.backends.cpu.elementary import Emit, intrinsic
 from crossent.backends.cpu.layout import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
-from crossent.backends.cpu.elementary import Emit
 
 _STORED = {
     "float32": ir.FloatType(),
@@ -70,9 +69,15 @@ def size_of(element):
     return _SIZE[element]
 
 
-register_model(Pointer)(type("PointerModel", (models.PrimitiveModel,), {
-    "__init__": lambda self, manager, kind: models.PrimitiveModel.__init__(self, manager, kind, ir.IntType(64)),
-}))
+register_model(Pointer)(
+    type(
+        "PointerModel",
+        (models.PrimitiveModel,),
+        {
+            "__init__": lambda self, manager, kind: models.PrimitiveModel.__init__(self, manager, kind, ir.IntType(64)),
+        },
+    )
+)
 
 
 @unbox(Pointer)

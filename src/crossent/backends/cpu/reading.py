@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.core import types
 
-from crossent.backends.cpu.blocks import KERNEL, above_and_nan, fill
+from crossent.backends.cpu.blocks import KERNEL, PART, above_and_nan, fill
 from crossent.backends.cpu.elementary import number
 from crossent.backends.cpu.lanes import best_of, count_above
 from crossent.backends.cpu.layout import BLOCK, INT64
-from crossent.backends.cpu.places import (
-    COLUMNS,
-    FLAGS,
-    GRID,
-    NUMBERS,
-    PLACE,
-    class_of,
-    of_row,
-    start_of,
-)
+from crossent.backends.cpu.places import class_of, grid_of, of_row, place, settings, start_of
 from crossent.backends.cpu.pointers import float64_at, int64_at
-from crossent.backends.cpu.rows_inner import KEEP, SCALE, TOP, TOTAL, ZY, Y, Z, lane_vector, load_class
 from crossent.backends.cpu.rows_inner import BLOCK as LANES_BLOCK
+from crossent.backends.cpu.rows_inner import KEEP, SCALE, TOP, TOTAL, ZY, Y, Z, lane_vector, load_class
 from crossent.backends.cpu.rows_last import load_z
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def count(scratch, grid, target, result, columns, flags):
     """result = (rows that are read, sum of row_factor_i * w_{y_i} over them) as float64; the first bad row, or -1.
 
@@ -43,7 +33,9 @@ def count(scratch, grid, target, result, columns, flags):
             bad += wrong
             if not plain and read and not wrong:
                 row = o * grid.inner + i
-                share += float(of_row(scratch, columns.weight, c, 1.0)) * float(of_row(scratch, columns.row_factor, row, 1.0))
+                share += float(of_row(scratch, columns.weight, c, 1.0)) * float(
+                    of_row(scratch, columns.row_factor, row, 1.0)
+                )
     to = float64_at(result)
     to[0], to[1] = float(rows), float(rows) if plain else share
     if bad > 0:
@@ -55,7 +47,7 @@ def count(scratch, grid, target, result, columns, flags):
     return -1
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def read_last(scratch, grid, logits, target, predicted, rank, numbers, columns, flags):
     """First class of the maximum (a NaN is the largest, as in torch) and how many classes exceed the target."""
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
@@ -94,7 +86,7 @@ def read_last(scratch, grid, logits, target, predicted, rank, numbers, columns, 
     return -1
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def read_inner(scratch, grid, logits, target, predicted, rank, numbers, columns, flags):
     """``read_last`` for tiles of rows."""
     W, V, softcap = grid.lanes, grid.classes, number(scratch, numbers.softcap)
@@ -131,10 +123,24 @@ def read_inner(scratch, grid, logits, target, predicted, rank, numbers, columns,
     return -1
 
 
-_I64 = types.int64
-_READ = lambda p: _I64(p, GRID, PLACE, PLACE, _I64, _I64, NUMBERS, COLUMNS, FLAGS)  # noqa: E731
-SIGNATURES = {
-    "count": lambda p: _I64(p, GRID, PLACE, _I64, COLUMNS, FLAGS),
-    "read_last": _READ,
-    "read_inner": _READ,
-}
+# ---- as machine code sees them: packed arguments
+
+
+@njit(**KERNEL)
+def count_entry(scratch, a, first, last):
+    _, columns, flags = settings(a, 11)
+    return count(scratch, grid_of(a, first, last), place(a, 5), a[10], columns, flags)
+
+
+@njit(**KERNEL)
+def read_last_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 17)
+    grid, logits, target = grid_of(a, first, last), place(a, 5), place(a, 10)
+    return read_last(scratch, grid, logits, target, a[15], a[16], numbers, columns, flags)
+
+
+@njit(**KERNEL)
+def read_inner_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 17)
+    grid, logits, target = grid_of(a, first, last), place(a, 5), place(a, 10)
+    return read_inner(scratch, grid, logits, target, a[15], a[16], numbers, columns, flags)

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.core import types
 
-from crossent.backends.cpu.blocks import INNER, KERNEL, PART, affine, copy, fill, store
+from crossent.backends.cpu.blocks import KERNEL, PART, affine, copy, fill, store
 from crossent.backends.cpu.elementary import number
-from crossent.backends.cpu.layout import INT64, VECTORS
 from crossent.backends.cpu.lanes import (
     add_z_loss,
     bend_lanes,
@@ -49,17 +47,16 @@ from crossent.backends.cpu.lanes import (
     times,
     to_scale,
 )
+from crossent.backends.cpu.layout import INT64, VECTORS
 from crossent.backends.cpu.places import (
-    COLUMNS,
-    FLAGS,
-    GIVEN,
-    GRID,
-    NUMBERS,
-    PLACE,
     class_of,
+    given_of,
+    grid_of,
     item_bytes,
     kind_of,
     of_row,
+    place,
+    settings,
     start_of,
 )
 
@@ -72,7 +69,7 @@ assert TO_SCALE < VECTORS
 
 @njit(**PART)
 def read_targets(target, grid, o, i, count, vectors, columns, numbers, flags):
-    """Target class (-1: not read), 1 or 0 for read or not, and on * w_y of each lane; (bad lane or -1, lanes not read)."""
+    """Target class (-1: none), 1 or 0 for read or not and on * w_y per lane; (bad lane or -1, lanes not read)."""
     y, keep, own = vectors + Y * grid.lanes, vectors + KEEP * grid.lanes, vectors + OWN * grid.lanes
     skipped, bad = 0, -1
     for lane in range(count):
@@ -128,10 +125,18 @@ def load_lanes_q(q, count, start, target, c, columns, numbers):
 
 
 @njit(**PART)
-def read_tile(vectors, tile, z_tile, grid, logits, target, o, i, count, width, skipped, numbers, columns, keep_z, tilted):
+def read_tile(
+    vectors, tile, z_tile, grid, logits, target, o, i, count, width, skipped, numbers, columns, keep_z, tilted
+):
     """Exponentials of a tile in place of its classes, and per lane the sums over them."""
     W, V, softcap = grid.lanes, grid.classes, number(vectors, numbers.softcap)
-    top, ref, total, part, q = vectors + TOP * W, vectors + REF * W, vectors + TOTAL * W, vectors + PART_SUM * W, vectors + Q * W
+    top, ref, total, part, q = (
+        vectors + TOP * W,
+        vectors + REF * W,
+        vectors + TOTAL * W,
+        vectors + PART_SUM * W,
+        vectors + Q * W,
+    )
     dot, mass = vectors + DOT * W, vectors + MASS * W
     start, target_start = start_of(logits, o, i), start_of(target, o, i)
     mapped = numbers.scale != 1 or columns.row_scale != 0
@@ -140,7 +145,9 @@ def read_tile(vectors, tile, z_tile, grid, logits, target, o, i, count, width, s
         fill(vectors + k * W, width, 0.0)
     for c in range(V):
         block = tile + c * W
-        load_class(block, count, width, start, logits, c, vectors + KEEP * W, skipped, vectors + SCALE * W, mapped, softcap)
+        load_class(
+            block, count, width, start, logits, c, vectors + KEEP * W, skipped, vectors + SCALE * W, mapped, softcap
+        )
         meet(block, width, top, vectors + ZY * W, vectors + Y * W, number(vectors, c))
         if keep_z:
             copy(z_tile + c * W, width, block)
@@ -241,7 +248,7 @@ def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, num
         store(block, count, start + c * size, 1.0, 0.0, out.kind, out.inner, flags.past_caches)
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def loss_inner(scratch, grid, logits, target, out, stats, stride, loss, numbers, columns, flags):
     """``loss_last`` for tiles of rows: statistics, losses and gradient. Returns the first bad row, or -1."""
     W, V = grid.lanes, grid.classes
@@ -258,15 +265,30 @@ def loss_inner(scratch, grid, logits, target, out, stats, stride, loss, numbers,
         if bad >= 0:
             return row + bad * grid.row_inner
         lane_vector(scratch + SCALE * W, count, columns.row_scale, row, grid.row_inner, numbers.scale)
-        read_tile(scratch, tile, z_tile, grid, logits, target, o, i, count, width, skipped, numbers, columns,
-                  keep and numbers.softcap != 0, flags.tilt != 0)
+        read_tile(
+            scratch,
+            tile,
+            z_tile,
+            grid,
+            logits,
+            target,
+            o,
+            i,
+            count,
+            width,
+            skipped,
+            numbers,
+            columns,
+            keep and numbers.softcap != 0,
+            flags.tilt != 0,
+        )
         finish_tile(scratch, grid, row, count, width, skipped, stats, stride, loss, numbers, columns, flags, keep)
         if keep:
             write_tile(scratch, tile, z_tile, grid, target, out, o, i, count, width, numbers, columns, flags)
     return -1
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def grad_inner(scratch, grid, logits, target, out, target_grad, given, numbers, columns, flags):
     """``grad_last`` for tiles of rows: the gradient from known statistics. Returns the first bad row, or -1."""
     W, V, softcap = grid.lanes, grid.classes, numbers.softcap
@@ -321,7 +343,16 @@ def grad_inner(scratch, grid, logits, target, out, target_grad, given, numbers, 
                 to_scale(total, width, block, z)
             if mapped:
                 times(block, width, scale)
-            store(block, count, out_start + c * item_bytes(out.kind) * out.across, 1.0, 0.0, out.kind, out.inner, flags.past_caches)
+            store(
+                block,
+                count,
+                out_start + c * item_bytes(out.kind) * out.across,
+                1.0,
+                0.0,
+                out.kind,
+                out.inner,
+                flags.past_caches,
+            )
         if given.scale != 0:
             if skipped:
                 mask(total, width, keep)
@@ -329,8 +360,24 @@ def grad_inner(scratch, grid, logits, target, out, target_grad, given, numbers, 
     return -1
 
 
-_I64 = types.int64
-SIGNATURES = {
-    "loss_inner": lambda p: _I64(p, GRID, PLACE, PLACE, PLACE, _I64, _I64, _I64, NUMBERS, COLUMNS, FLAGS),
-    "grad_inner": lambda p: _I64(p, GRID, PLACE, PLACE, PLACE, PLACE, GIVEN, NUMBERS, COLUMNS, FLAGS),
-}
+# ---- as machine code sees them: packed arguments
+
+
+@njit(**KERNEL)
+def loss_inner_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 23)
+    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
+    return loss_inner(scratch, grid, logits, target, out, a[20], a[21], a[22], numbers, columns, flags)
+
+
+@njit(**KERNEL)
+def grad_inner_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 31)
+    grid, logits, target, out, target_grad = (
+        grid_of(a, first, last),
+        place(a, 5),
+        place(a, 10),
+        place(a, 15),
+        place(a, 20),
+    )
+    return grad_inner(scratch, grid, logits, target, out, target_grad, given_of(a, 25), numbers, columns, flags)

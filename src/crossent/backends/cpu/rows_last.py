@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.core import types
 
 from crossent.backends.cpu.blocks import (
     INNER,
     KERNEL,
     PART,
     affine,
+    bend_by,
     cap_z,
     combine,
-    bend_by,
     copy,
     dot_finite,
     dot_shifted,
@@ -41,20 +40,18 @@ from crossent.backends.cpu.blocks import (
     tilt_sum,
     times_slope,
 )
-from crossent.backends.cpu.layout import BLOCK, INT64
 from crossent.backends.cpu.elementary import exp, log, number
+from crossent.backends.cpu.layout import BLOCK, INT64
 from crossent.backends.cpu.places import (
-    COLUMNS,
-    FLAGS,
-    GIVEN,
-    GRID,
-    NUMBERS,
-    PLACE,
     class_of,
+    given_of,
+    grid_of,
     item_bytes,
     max_of,
     of_row,
     padded,
+    place,
+    settings,
     start_of,
 )
 from crossent.backends.cpu.pointers import pointer_at, prefetch_line
@@ -200,7 +197,7 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
         store(block, n, start + b * size, 1.0, 0.0, out.kind, out.across, flags.past_caches)
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def loss_last(scratch, grid, logits, target, out, stats, stride, loss, numbers, columns, flags):
     """Statistics (``stats`` != 0: five vectors ``stride`` apart), row losses (``loss`` != 0) and gradient
     (``out`` != 0) of rows first .. last. Returns the first row with a target out of range, or -1."""
@@ -230,7 +227,8 @@ def loss_last(scratch, grid, logits, target, out, stats, stride, loss, numbers, 
         if keep and flags.past_caches:
             fetch_seams(out, o, i, classes)
         top, total, dot, mass, tilted, z_y = read_row(
-            scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers, columns, scale, keep, flags.tilt != 0)
+            scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers, columns, scale, keep, flags.tilt != 0
+        )
         log_sum = log(total)
         if y >= 0:
             w_y = numbers.on * of_row(scratch, columns.weight, y, 1.0)
@@ -253,12 +251,29 @@ def loss_last(scratch, grid, logits, target, out, stats, stride, loss, numbers, 
         if keep:
             hard = numbers.factor * of_row(scratch, columns.row_factor, row, 1.0)
             soft = mass if numbers.z_loss == 0 else mass + 2.0 * numbers.z_loss * (float(top) + log_sum)
-            write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, columns, flags,
-                      top, scale, hard * soft / total, hard)
+            write_row(
+                scratch,
+                refs,
+                e_row,
+                z_row,
+                grid,
+                target,
+                out,
+                o,
+                i,
+                y,
+                numbers,
+                columns,
+                flags,
+                top,
+                scale,
+                hard * soft / total,
+                hard,
+            )
     return -1
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def grad_last(scratch, grid, logits, target, out, target_grad, given, numbers, columns, flags):
     """out = softmax * (soft + bend * (z - max)) - hard * q, times dz/dx, from known statistics; on request
     sum_c dz_c dz_c/dscale per row and the gradient to probabilities. Returns the first bad row, or -1."""
@@ -325,8 +340,24 @@ def grad_last(scratch, grid, logits, target, out, target_grad, given, numbers, c
     return -1
 
 
-_I64 = types.int64
-SIGNATURES = {
-    "loss_last": lambda p: _I64(p, GRID, PLACE, PLACE, PLACE, _I64, _I64, _I64, NUMBERS, COLUMNS, FLAGS),
-    "grad_last": lambda p: _I64(p, GRID, PLACE, PLACE, PLACE, PLACE, GIVEN, NUMBERS, COLUMNS, FLAGS),
-}
+# ---- as machine code sees them: packed arguments
+
+
+@njit(**KERNEL)
+def loss_last_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 23)
+    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
+    return loss_last(scratch, grid, logits, target, out, a[20], a[21], a[22], numbers, columns, flags)
+
+
+@njit(**KERNEL)
+def grad_last_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 31)
+    grid, logits, target, out, target_grad = (
+        grid_of(a, first, last),
+        place(a, 5),
+        place(a, 10),
+        place(a, 15),
+        place(a, 20),
+    )
+    return grad_last(scratch, grid, logits, target, out, target_grad, given_of(a, 25), numbers, columns, flags)

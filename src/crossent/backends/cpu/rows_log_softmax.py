@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.core import types
 
 from crossent.backends.cpu.blocks import (
     KERNEL,
+    PART,
     affine,
     combine,
     copy,
@@ -37,18 +37,17 @@ from crossent.backends.cpu.lanes import (
 )
 from crossent.backends.cpu.layout import BLOCK
 from crossent.backends.cpu.places import (
-    COLUMNS,
-    FLAGS,
-    GRID,
-    NUMBERS,
-    PLACE,
+    grid_of,
     item_bytes,
     max_of,
     of_row,
     padded,
+    place,
+    settings,
     start_of,
 )
 from crossent.backends.cpu.pointers import pointer_at
+from crossent.backends.cpu.rows_inner import BLOCK as LANES_BLOCK
 from crossent.backends.cpu.rows_inner import (
     EXTRA,
     KEEP,
@@ -69,11 +68,10 @@ from crossent.backends.cpu.rows_inner import (
     load_class,
     write_vector,
 )
-from crossent.backends.cpu.rows_inner import BLOCK as LANES_BLOCK
 from crossent.backends.cpu.rows_last import load_z
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def log_softmax_last(scratch, grid, logits, out, numbers, columns, flags):
     """out = (z - max) - log_sum; z of a row stays in scratch between the two passes."""
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
@@ -100,7 +98,7 @@ def log_softmax_last(scratch, grid, logits, out, numbers, columns, flags):
     return -1
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def log_softmax_grad_last(scratch, grid, logits, log_probs, upstream, out, scale_grad, numbers, columns, flags):
     """out = (g - softmax sum g) dz/dx; ``scale_grad``: address of sum_c dz_c dz_c/dscale per row, or 0."""
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
@@ -137,7 +135,7 @@ def log_softmax_grad_last(scratch, grid, logits, log_probs, upstream, out, scale
     return -1
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def log_softmax_inner(scratch, grid, logits, out, numbers, columns, flags):
     """``log_softmax_last`` for tiles of rows."""
     W, V, softcap = grid.lanes, grid.classes, number(scratch, numbers.softcap)
@@ -175,7 +173,7 @@ def log_softmax_inner(scratch, grid, logits, out, numbers, columns, flags):
     return -1
 
 
-@njit(**KERNEL)
+@njit(**PART)
 def log_softmax_grad_inner(scratch, grid, logits, log_probs, upstream, out, scale_grad, numbers, columns, flags):
     """``log_softmax_grad_last`` for tiles of rows."""
     W, V, softcap = grid.lanes, grid.classes, number(scratch, numbers.softcap)
@@ -221,12 +219,42 @@ def log_softmax_grad_inner(scratch, grid, logits, log_probs, upstream, out, scal
     return -1
 
 
-_I64 = types.int64
-_FORWARD = lambda p: _I64(p, GRID, PLACE, PLACE, NUMBERS, COLUMNS, FLAGS)  # noqa: E731
-_BACKWARD = lambda p: _I64(p, GRID, PLACE, PLACE, PLACE, PLACE, _I64, NUMBERS, COLUMNS, FLAGS)  # noqa: E731
-SIGNATURES = {
-    "log_softmax_last": _FORWARD,
-    "log_softmax_inner": _FORWARD,
-    "log_softmax_grad_last": _BACKWARD,
-    "log_softmax_grad_inner": _BACKWARD,
-}
+# ---- as machine code sees them: packed arguments
+
+
+@njit(**KERNEL)
+def log_softmax_last_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 15)
+    return log_softmax_last(scratch, grid_of(a, first, last), place(a, 5), place(a, 10), numbers, columns, flags)
+
+
+@njit(**KERNEL)
+def log_softmax_inner_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 15)
+    return log_softmax_inner(scratch, grid_of(a, first, last), place(a, 5), place(a, 10), numbers, columns, flags)
+
+
+@njit(**KERNEL)
+def log_softmax_grad_last_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 26)
+    grid, logits, log_probs, upstream, out = (
+        grid_of(a, first, last),
+        place(a, 5),
+        place(a, 10),
+        place(a, 15),
+        place(a, 20),
+    )
+    return log_softmax_grad_last(scratch, grid, logits, log_probs, upstream, out, a[25], numbers, columns, flags)
+
+
+@njit(**KERNEL)
+def log_softmax_grad_inner_entry(scratch, a, first, last):
+    numbers, columns, flags = settings(a, 26)
+    grid, logits, log_probs, upstream, out = (
+        grid_of(a, first, last),
+        place(a, 5),
+        place(a, 10),
+        place(a, 15),
+        place(a, 20),
+    )
+    return log_softmax_grad_inner(scratch, grid, logits, log_probs, upstream, out, a[25], numbers, columns, flags)

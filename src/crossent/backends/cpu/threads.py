@@ -11,9 +11,11 @@ aborts the process when two threads enter at once, another does not survive a fo
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 import torch
@@ -22,6 +24,8 @@ import torch
 WORTH_SHARING_NS = 100_000
 # More parts than threads: a thread that is interrupted holds the others up for one part, not for its whole share.
 PARTS_PER_THREAD = 4
+
+KEPT_BYTES = 8 << 20  # working memory that a thread keeps between calls, at most
 
 _local = threading.local()
 
@@ -50,8 +54,9 @@ class _Job:
                     return
                 self.next = part + 1
             try:
+                assert self.work is not None  # taken away only once every part is done
                 self.results[part] = self.work(part)
-            except BaseException as error:  # noqa: BLE001 - raised again by the calling thread
+            except BaseException as error:
                 self.error = error
             finally:
                 with self.lock:
@@ -117,7 +122,7 @@ def plan(rows: int, row_ns: float, grain: int = 1) -> list[tuple[int, int]]:
     parts = min(units, threads * PARTS_PER_THREAD, max(threads, int(rows * row_ns / WORTH_SHARING_NS)))
     edges = [units * part // parts * grain for part in range(parts + 1)]
     edges[-1] = rows
-    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
 def run(ranges: list[tuple[int, int]], work: Callable[[int, int], int]) -> list[int]:
@@ -127,36 +132,34 @@ def run(ranges: list[tuple[int, int]], work: Callable[[int, int], int]) -> list[
     job = _Job(lambda part: work(*ranges[part]), len(ranges))
     _pool.invite(job, min(len(ranges), torch.get_num_threads()) - 1)
     job.take_part()
-    interrupt = None
+    interrupt: BaseException | None = None
     while True:
         try:
             job.finished.acquire()
             break
-        except BaseException as error:  # noqa: BLE001 - Ctrl-C must not free memory that a worker writes to
+        except BaseException as error:
             interrupt = error
     # A worker may still hold the job. Were it the last to hold what the work refers to, it would free tensors, and a
     # thread inside torch's deallocation aborts the process if the interpreter ends at that moment.
     job.work = None
-    if interrupt or job.error:
-        raise interrupt or job.error
+    error = interrupt or job.error
+    if error is not None:
+        raise error
     return job.results
 
 
-def scratch(elements: int, dtype: torch.dtype) -> int:
-    """Address of at least ``elements`` of this thread's own working memory (contents: anything).
+@contextlib.contextmanager
+def scratch(size: int) -> Iterator[int]:
+    """Address of at least ``size`` bytes of this thread's own working memory (contents: anything), on a cache line.
 
-    Kept from call to call (2 us to allocate, 100 us to touch 513 KB anew) up to 8 MB per thread.
+    Kept from call to call (2 us to allocate, 100 us to touch 513 KB anew) up to KEPT_BYTES per thread.
     """
-    size = elements * dtype.itemsize + 64
     buffer = getattr(_local, "buffer", None)
-    if buffer is None or buffer.numel() < size:
-        buffer = torch.empty(max(size, 1 << 16), dtype=torch.uint8)
-        _local.buffer = buffer
-        _local.large = size > 8 << 20
-    return -(-buffer.data_ptr() // 64) * 64
-
-
-def release_scratch() -> None:
-    """Give a very large working memory back after the call that needed it."""
-    if getattr(_local, "large", False):
-        _local.buffer, _local.large = None, False
+    _local.buffer = None  # a signal handler that calls in here meanwhile gets memory of its own
+    if buffer is None or buffer.numel() < size + 64:
+        buffer = torch.empty(max(size + 64, 1 << 16), dtype=torch.uint8)
+    try:
+        yield -(-buffer.data_ptr() // 64) * 64
+    finally:
+        if buffer.numel() <= KEPT_BYTES:
+            _local.buffer = buffer

@@ -21,10 +21,10 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.extending import intrinsic
 
 from crossent.backends.cpu import elementary
 from crossent.backends.cpu.pointers import STORAGE, Pointer, load_element, size_of, store_element
@@ -133,10 +133,10 @@ def _trace(body, builder, kind, width, index, arguments, way):
     values = []
     for k, (typ, value) in enumerate(arguments):
         if isinstance(typ, Pointer):
-            tensor = way is not None and k == way.argument
-            values.append(
-                _Memory(emit, typ, value, way.stride if tensor else None, tensor and way.past_caches and width > 1)
-            )
+            if way is not None and k == way.argument:
+                values.append(_Memory(emit, typ, value, way.stride, way.past_caches and width > 1))
+            else:
+                values.append(_Memory(emit, typ, value, None, False))
         else:
             values.append(Wide(emit, emit.splat(value)))
     result = body(*values)
@@ -225,7 +225,7 @@ def _until_aligned(builder, n, pointer_type, address, width):
     return builder.select(builder.icmp_signed("<", head, n), head, n)
 
 
-def loop(body=None, *, sums=0, tops=0, load=None, store=None):
+def loop(body=None, *, sums=0, tops=0, load=None, store=None) -> Any:
     """An intrinsic ``name(first, n, *rest)`` from the body of one step ``body(first, *rest)``.
 
     sums, tops: how many of the body's results are summed, then how many are maximised.
@@ -243,7 +243,9 @@ def loop(body=None, *, sums=0, tops=0, load=None, store=None):
 
     def typed(typingctx, first, n, *rest):
         kind = first.value
-        wanted = tuple(t if isinstance(t, Pointer) else types.int64 if isinstance(t, types.Integer) else kind for t in rest)
+        wanted = tuple(
+            t if isinstance(t, Pointer) else types.int64 if isinstance(t, types.Integer) else kind for t in rest
+        )
         result = types.none if not joins else kind if len(joins) == 1 else types.UniTuple(kind, len(joins))
 
         def codegen(context, builder, sig, args):
@@ -265,7 +267,7 @@ def loop(body=None, *, sums=0, tops=0, load=None, store=None):
     typed.__signature__ = inspect.Signature(
         [inspect.Parameter(name, positional) for name in ("typingctx", names[0], "n_", *names[1:], *extra)]
     )
-    return intrinsic(typed)
+    return elementary.intrinsic(typed)
 
 
 def _declare(module, name, kind, argument_types, joins):
@@ -326,17 +328,15 @@ def _tensor_function(module, body, kind, argument_types, joins, tensor, is_store
         typed[tensor + 1] = (pointer, typed[tensor + 1][1])
         n = typed.pop(1)[1]
 
-        def one(way):
-            _return(builder, function, _emit_body(builder, body, kind, n, typed, joins, way))
-
         builder.position_at_end(block := function.append_basic_block(pointer.element))
         switch.add_case(ir.Constant(_I64, value), block)
+        emit = functools.partial(_emit_body, builder, body, kind, n, typed, joins)
         with builder.if_then(apart):
-            one(_Way(tensor, stride=stride))
+            _return(builder, function, emit(_Way(tensor, stride=stride)))
         if is_store:
             with builder.if_then(streamed):
-                one(_Way(tensor, past_caches=True))
-        one(_Way(tensor))
+                _return(builder, function, emit(_Way(tensor, past_caches=True)))
+        _return(builder, function, emit(_Way(tensor)))
     builder.position_at_end(nowhere)
     builder.unreachable()
     return function

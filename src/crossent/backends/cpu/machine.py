@@ -1,0 +1,71 @@
+"""Object code in this process: linked by llvmlite, called by ctypes. (No Numba here.)
+
+The convention is Numba's for compiled functions: ``status name(result*, exception**, arguments ...)``; our
+kernels raise nothing, so status is always 0. ctypes releases the GIL for the call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from importlib.metadata import version
+
+# (address of scratch, packed arguments, first, last) -> first bad row or -1
+Entry = Callable[[int, bytes, int, int], int]
+
+_PROTOTYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int32,  # status
+    ctypes.POINTER(ctypes.c_int64),  # result
+    ctypes.POINTER(ctypes.c_void_p),  # exception
+    ctypes.c_int64,  # scratch
+    ctypes.c_char_p,  # packed arguments
+    ctypes.c_int64,  # first
+    ctypes.c_int64,  # last
+)
+
+
+def compiler_versions() -> tuple[str, str]:
+    """Numba's and llvmlite's."""
+    return version("numba"), version("llvmlite")
+
+
+@functools.cache
+def cpu() -> tuple[str, str]:
+    """Name and features of this CPU, as LLVM sees them."""
+    import llvmlite.binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+@functools.cache
+def _engine():
+    """An LLVM engine that object files are linked into."""
+    import llvmlite.binding as llvm
+
+    try:
+        llvm.initialize()
+    except RuntimeError:  # newer versions do it on import, and say so
+        pass
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple().create_target_machine()
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
+
+
+def load(code: bytes) -> Entry:
+    """Link an object file, which begins with a line that names its kernel, and return that as a function."""
+    import llvmlite.binding as llvm
+
+    symbol, _, object_file = code.partition(b"\n")
+    engine = _engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
+    engine.finalize_object()
+    function = _PROTOTYPE(engine.get_function_address(symbol.decode()))
+
+    def entry(scratch: int, packed: bytes, first: int, last: int) -> int:
+        result, exception = ctypes.c_int64(-1), ctypes.c_void_p()
+        function(ctypes.byref(result), ctypes.byref(exception), scratch, packed, first, last)
+        return result.value
+
+    return entry
