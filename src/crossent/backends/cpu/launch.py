@@ -138,8 +138,8 @@ class _Scored(_Call):
         if not problem.is_index:
             target = target.resolve_neg() if target.dtype in KIND else target.float()
         super().__init__(problem, target, out, *more)
-        large = out is not None and out.nbytes >= PAST_CACHES_BYTES
-        self.past_caches = int(large and out.data_ptr() != problem.logits.data_ptr())
+        aliased = out is not None and out.data_ptr() == problem.logits.data_ptr()
+        self.past_caches = int(out is not None and out.nbytes >= PAST_CACHES_BYTES and not aliased)
         self.weight = _address(problem.class_weight)
         self.problem = problem
         self.skip = 0 if problem.skip is None else problem.skip

@@ -192,8 +192,8 @@ def finish_tile(vectors, grid, row, count, width, skipped, stats, stride, loss, 
     W = grid.lanes
     top, total, dot, mass = vectors + TOP * W, vectors + TOTAL * W, vectors + DOT * W, vectors + MASS * W
     log_sum, tilt, hard, extra = vectors + LOG_SUM * W, vectors + TILT * W, vectors + HARD * W, vectors + EXTRA * W
-    own_term(dot, width, mass, vectors + ZY * W, top, vectors + OWN * W, vectors + Y * W)
     log_lanes(log_sum, width, total, top)
+    own_term(dot, width, mass, vectors + ZY * W, top, vectors + OWN * W, vectors + Y * W)
     item = item_bytes(kind_of(vectors))
     if stats != 0:
         divide(tilt, width, total)

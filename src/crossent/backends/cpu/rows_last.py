@@ -134,7 +134,8 @@ def read_row(scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers
                 shrink = exp(down)
                 tilted = shrink * (tilted + down * total)
                 total *= shrink
-            dot += mass * down
+            if mass != 0:
+                dot += mass * down
             ref = new_ref
         if not by_index:
             load_q(q, target, target_start, b, n, columns.weight, numbers.on, numbers.off)

@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from queue import SimpleQueue
 
 import torch
@@ -149,7 +149,7 @@ def run(ranges: list[tuple[int, int]], work: Callable[[int, int], int]) -> list[
 
 
 @contextlib.contextmanager
-def scratch(size: int) -> Iterator[int]:
+def scratch(size: int) -> Generator[int]:
     """Address of at least ``size`` bytes of this thread's own working memory (contents: anything), on a cache line.
 
     Kept from call to call (2 us to allocate, 100 us to touch 513 KB anew) up to KEPT_BYTES per thread.
