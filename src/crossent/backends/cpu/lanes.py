@@ -34,13 +34,19 @@ def cap_lanes(block, scale, inverse, softcap):
     block[...] = tanh(block[...] * scale[...] * inverse) * softcap
 
 
-@loop
-def meet(block, top, z_y, y, c):
-    """Take class c into the maximum, and note it where it is the target."""
-    z = block[...]
-    best = top[...]
+@loop(load="source")
+def fetch_top(block, source, top):
+    """block = source in the compute type, taken into the maximum."""
+    z, best = source[...], top[...]
+    block[...] = z
     top[...] = where(">", z, best, z, best)
-    z_y[...] = where("==", y[...], c, z, z_y[...])
+
+
+@loop
+def raise_top(block, top):
+    """Take a class into the maximum."""
+    z, best = block[...], top[...]
+    top[...] = where(">", z, best, z, best)
 
 
 @loop
@@ -128,10 +134,10 @@ def plain_coefficients(soft, hard, mass, total):
     soft[...] = hard[...] * mass[...] / total[...]
 
 
-@loop
-def gradient(block, soft, own, y, c):
-    """block = soft e - [c == y] own."""
-    block[...] = block[...] * soft[...] - where("==", y[...], c, own[...], 0.0)
+@loop(store="target")
+def gradient_out(block, target, soft, own, y, c):
+    """target = soft e - [c == y] own, the plain gradient straight to memory."""
+    target[...] = block[...] * soft[...] - where("==", y[...], c, own[...], 0.0)
 
 
 @loop

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossent.backends.cpu.blocks import KERNEL, PART, affine, copy, fill, store
+from crossent.backends.cpu.blocks import KERNEL, PART, affine, copy, fill, prefetch, store
 from crossent.backends.cpu.elementary import number
 from crossent.backends.cpu.lanes import (
     add_z_loss,
@@ -25,18 +25,19 @@ from crossent.backends.cpu.lanes import (
     exp_add,
     exp_lanes,
     fetch,
+    fetch_top,
     flush,
-    gradient,
     gradient_off,
+    gradient_out,
     gradient_q,
     inverse_exp,
     log_lanes,
     mask,
-    meet,
     minus_own,
     minus_product,
     own_term,
     plain_coefficients,
+    raise_top,
     reference,
     row_value,
     scale_lanes,
@@ -49,7 +50,6 @@ from crossent.backends.cpu.lanes import (
 )
 from crossent.backends.cpu.layout import INT64, VECTORS
 from crossent.backends.cpu.places import (
-    class_of,
     given_of,
     grid_of,
     item_bytes,
@@ -59,6 +59,7 @@ from crossent.backends.cpu.places import (
     settings,
     start_of,
 )
+from crossent.backends.cpu.pointers import int64_at
 
 PART_TERMS = 32
 # The vectors of one number per lane, in this order at the start of scratch; then tile[V][lanes], then z[V][lanes].
@@ -71,19 +72,30 @@ assert TO_SCALE < VECTORS
 def read_targets(target, grid, o, i, count, vectors, columns, numbers, flags):
     """Target class (-1: none), 1 or 0 for read or not and on * w_y per lane; (bad lane or -1, lanes not read)."""
     y, keep, own = vectors + Y * grid.lanes, vectors + KEEP * grid.lanes, vectors + OWN * grid.lanes
-    skipped, bad = 0, -1
+    fill(keep, count, 1.0)
+    if target.kind != INT64:
+        fill(y, count, -1.0)
+        fill(own, count, 0.0)
+        return -1, 0
+    classes, stride = int64_at(target.address) + (o * target.outer + i * target.inner), target.inner
+    skipped, wrong, bad = 0, 0, -1
+    for lane in range(count):  # this loop and the next become vectors
+        c = classes[lane * stride]
+        is_skipped = flags.has_skip != 0 and c == flags.skip
+        skipped += is_skipped
+        wrong += (not is_skipped) and (c < 0 or c >= grid.classes)
     for lane in range(count):
-        c = class_of(target, o, i + lane) if target.kind == INT64 else -1
-        if target.kind != INT64:
-            y[lane], keep[lane], own[lane] = -1.0, 1.0, 0.0
-        elif flags.has_skip and c == flags.skip:
-            y[lane], keep[lane], own[lane] = -1.0, 0.0, 0.0
-            skipped += 1
-        elif c < 0 or c >= grid.classes:
-            bad = lane if bad < 0 else bad
-        else:
-            y[lane], keep[lane] = c, 1.0
-            own[lane] = numbers.on * of_row(own, columns.weight, c, 1.0)
+        y[lane] = classes[lane * stride]
+    fill(own, count, numbers.on)
+    if skipped or wrong or columns.weight != 0:
+        for lane in range(count):
+            c = classes[lane * stride]
+            if flags.has_skip and c == flags.skip:
+                y[lane], keep[lane], own[lane] = -1.0, 0.0, 0.0
+            elif c < 0 or c >= grid.classes:
+                bad = lane if bad < 0 else bad
+            else:
+                own[lane] = numbers.on * of_row(own, columns.weight, c, 1.0)
     return bad, skipped
 
 
@@ -143,14 +155,20 @@ def read_tile(
     fill(top, width, -np.inf)
     for k in (TOTAL, PART_SUM, DOT, MASS, TILT):
         fill(vectors + k * W, width, 0.0)
+    step, item = logits.across * item_bytes(logits.kind), item_bytes(logits.kind)
     for c in range(V):
         block = tile + c * W
-        load_class(
-            block, count, width, start, logits, c, vectors + KEEP * W, skipped, vectors + SCALE * W, mapped, softcap
-        )
-        meet(block, width, top, vectors + ZY * W, vectors + Y * W, number(vectors, c))
+        if mapped or softcap != 0 or skipped:
+            keep, scale = vectors + KEEP * W, vectors + SCALE * W
+            load_class(block, count, width, start, logits, c, keep, skipped, scale, mapped, softcap)
+            raise_top(block, width, top)
+        else:
+            fetch_top(block, count, start + c * step, top, logits.kind, logits.inner)
         if keep_z:
             copy(z_tile + c * W, width, block)
+    y, z_y = vectors + Y * W, vectors + ZY * W
+    for lane in range(count):
+        z_y[lane] = tile[max(int(y[lane]), 0) * W + lane]
     reference(ref, width, top)
     if target.kind != INT64:
         extra = vectors + EXTRA * W
@@ -179,7 +197,11 @@ def read_tile(
             if c % PART_TERMS == PART_TERMS - 1:
                 flush(vectors + TILT * W, width, part)
         flush(vectors + TILT * W, width, part)
+    # While exponentials are taken, the next tile is on its way: a tile's classes lie far apart, where no
+    # prefetcher of the machine sees a pattern.
+    ahead = min(W, grid.inner - i - W) if logits.inner == 1 else 0
     for c in range(V):
+        prefetch(start + W * item + c * step, ahead * item)
         exp_add(tile + c * W, width, ref, part)
         if c % PART_TERMS == PART_TERMS - 1:
             flush(total, width, part)
@@ -241,8 +263,12 @@ def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, num
         elif numbers.off != 0:
             off = numbers.off * of_row(vectors, columns.weight, c, 1.0)
             gradient_off(block, width, soft, hard, own, y, number(vectors, c), off)
+        elif numbers.softcap != 0:
+            gradient_off(block, width, soft, hard, own, y, number(vectors, c), 0.0)
         else:
-            gradient(block, width, soft, own, y, number(vectors, c))
+            to = start + c * size
+            gradient_out(block, count, to, soft, own, y, number(vectors, c), out.kind, out.inner, flags.past_caches)
+            continue
         if numbers.softcap != 0:
             slope_lanes(block, width, z_tile + c * W, scale, 1.0 / numbers.softcap)
         store(block, count, start + c * size, 1.0, 0.0, out.kind, out.inner, flags.past_caches)

@@ -28,8 +28,8 @@ from crossent.backends.cpu.lanes import (
     flush,
     log_lanes,
     log_probs_of,
-    meet,
     pull,
+    raise_top,
     reference,
     slope_lanes,
     times,
@@ -61,8 +61,6 @@ from crossent.backends.cpu.rows_inner import (
     TOP,
     TOTAL,
     VECTORS,
-    ZY,
-    Y,
     Z,
     lane_vector,
     load_class,
@@ -157,7 +155,7 @@ def log_softmax_inner(scratch, grid, logits, out, numbers, columns, flags):
         for c in range(V):
             block = tile + c * W
             load_class(block, count, width, start, logits, c, scratch + KEEP * W, 0, scale, mapped, softcap)
-            meet(block, width, top, scratch + ZY * W, scratch + Y * W, number(scratch, c))
+            raise_top(block, width, top)
         reference(ref, width, top)
         for c in range(V):
             copy(extra, width, tile + c * W)
