@@ -8,6 +8,9 @@ forward pass takes a different path in each.
 
 from __future__ import annotations
 
+import functools
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -15,7 +18,7 @@ import arguments as building
 import closeness
 import runner
 import torch_recipes
-from cases import CASES, F64, Case
+from cases import BY_NAME, CASES, F64, Case
 from crossent.backends.protocol import compute_dtype
 from runner import Named
 
@@ -51,24 +54,49 @@ def hold(case: Case, step: str, ours: Named, exact: Named, noise: Named, prefix:
         )  # fmt: skip
 
 
+class Exact(NamedTuple):
+    """What float64 says to one upstream gradient of a case."""
+
+    upstreams: Named
+    values: Named
+    gradients: Named
+    noise: Named
+
+
+@functools.lru_cache(maxsize=1)  # the providers of a case follow one another
+def oracle(name: str) -> tuple[Exact, Exact]:
+    """The float64 answers to an upstream gradient of 1 and to another one."""
+    case = BY_NAME[name]
+    wide = building.make(case).widened()
+    values = runner.outputs(case, wide, "reference")
+    like = {name: torch.empty(value.shape, dtype=expected_dtype(case, name)) for name, value in values.items()}
+
+    def step(index: int) -> Exact:
+        ups = runner.upstreams(case, like, index)
+        exact = runner.widened(ups)
+        noise = runner.noises(case, wide, values, exact, compute_dtype(case.dtype))
+        return Exact(ups, values, runner.gradients(values, wide, exact), noise)
+
+    return step(0), step(1)
+
+
 @pytest.mark.parametrize("provider", runner.PROVIDERS)
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_against_float64(case: Case, provider: str) -> None:
-    arguments = building.make(case)
+    arguments, (first, other) = building.make(case), oracle(case.name)
     before = arguments.input.detach().clone()
     ours = runner.outputs(case, arguments, provider)
     assert {name: value.dtype for name, value in ours.items()} == {name: expected_dtype(case, name) for name in ours}
-    first, other = (runner.upstreams(case, ours, step) for step in (0, 1))
-    values, exact_first, noise = runner.exact(case, arguments, first)
-    _, exact_other, noise_other = runner.exact(case, arguments, other)
-    hold(case, "forward", ours, values, noise)
-    got = runner.gradients(ours, arguments, first)
+    hold(case, "forward", ours, first.values, first.noise)
+    got = runner.gradients(ours, arguments, first.upstreams)
     assert {name: gradient.dtype for name, gradient in got.items()} == {n: t.dtype for n, t in arguments.leaves.items()}
-    hold(case, "backward", got, exact_first, noise, "d_")
-    hold(case, "second backward", runner.gradients(ours, arguments, other), exact_other, noise_other, "d_")
+    hold(case, "backward", got, first.gradients, first.noise, "d_")
+    again = runner.gradients(ours, arguments, other.upstreams)
+    hold(case, "second backward", again, other.gradients, other.noise, "d_")
     fresh = arguments.detached()
     ours = runner.outputs(case, fresh, provider)
-    hold(case, "other upstream", runner.gradients(ours, fresh, other), exact_other, noise_other, "d_")
+    got = runner.gradients(ours, fresh, other.upstreams)
+    hold(case, "other upstream", got, other.gradients, other.noise, "d_")
     assert torch.equal(bits(arguments.input), bits(before)), "the logits were written to"
 
 

@@ -97,7 +97,9 @@ def hold(name: str, ours: Tensor, exact: Tensor, noise: Tensor, case: Case) -> N
 
 
 @pytest.mark.parametrize("backend", runner.BACKENDS)
-@pytest.mark.parametrize("case", LOSSES, ids=str)
+@pytest.mark.parametrize(
+    "case", [*LOSSES[::2], *(pytest.param(case, marks=pytest.mark.slow) for case in LOSSES[1::2])], ids=str
+)
 def test_statistics(case: Case, backend: str) -> None:
     ours, wide = map(detached, problems(case))
     engine, terms = backend_of(backend), closeness.row_terms(wide)
