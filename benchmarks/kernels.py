@@ -3,7 +3,8 @@
     python benchmarks/kernels.py [--rounds 9] [case ...]
 
 Forward and backward is ``count_rows`` and ``row_loss_and_grad``. "fresh" writes into memory the system
-gives out for this call, "warm" into the same memory each time, "in place" over the logits. All columns of
+gives out for this call, "again" into what the last call's result left (an ordinary training step),
+"warm" into one buffer, "in place" over the logits. All columns of
 a case are taken in turn, round after round; a cell is a median. Milliseconds of a busy machine mean little,
 ratios of one run do.
 """
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from crossent.backends import cpu
+from crossent.backends.cpu import memory
 from crossent.backends.protocol import RowProblem
 
 SHAPES = {
@@ -59,10 +61,15 @@ def forward_backward(rows: RowProblem, out: Tensor) -> None:
 def columns(logits: Tensor, option: str) -> dict[str, Callable[[], None]]:
     """What is timed for one case; "T" is the copy."""
     rows, warm = problem(logits, option), torch.empty_like(logits)
+
+    def empty() -> Tensor:
+        return cpu.empty(tuple(logits.shape), logits.dtype, logits.device)
+
     forward_backward(rows, warm)
     found: dict[str, Callable[[], None]] = {
         "T": lambda: warm.copy_(logits),
-        "fresh": lambda: forward_backward(rows, cpu.empty(tuple(logits.shape), logits.dtype, logits.device)),
+        "fresh": lambda: (memory.forget(), forward_backward(rows, empty()))[1],
+        "again": lambda: forward_backward(rows, empty()),
         "warm": lambda: forward_backward(rows, warm),
     }
     if option == "plain":
