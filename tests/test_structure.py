@@ -17,7 +17,10 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FILE_LINES, FUNCTION_LINES, KERNEL_LINES = 400, 50, 120
 
 # "path" or "path::function" -> why it may be longer than the rule says.
-WAIVERS: dict[str, str] = {}
+WAIVERS: dict[str, str] = {
+    "src/crossent/backends/cpu/rows_inner.py": "nine lines over: two kernels that share their tile loops",
+    "tests/backends/test_cpu_kernels.py": "one oracle and the cases held to it, to be split by layout",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
