@@ -130,8 +130,7 @@ def test_many_threads() -> None:
 def script(body: str) -> subprocess.CompletedProcess[str]:
     text = (
         "import os, sys, torch\ntorch.set_num_threads(1)\n"
-        "from crossent.backends.cpu import memory\nsize = (3, 1 << 20)\n"
-        + textwrap.dedent(body)
+        "from crossent.backends.cpu import memory\nsize = (3, 1 << 20)\n" + textwrap.dedent(body)
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-c", text]
