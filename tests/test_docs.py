@@ -47,7 +47,7 @@ def test_public_functions_have_examples() -> None:
 
 def _has_example(name: str) -> bool:
     documented = getattr(crossent, name)
-    return name in ("CrossEntropyStats", "unpatch") or ">>>" in (documented.__doc__ or "")
+    return name in ("CrossEntropyStats", "LinearCrossEntropyStats", "unpatch") or ">>>" in (documented.__doc__ or "")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
