@@ -279,7 +279,7 @@ def row_problem(tensors: LossTensors, options: LossOptions, layout: Layout, *, f
         target = layout.rows(tensors.target, offset=layout.unread, row_shape=row_shape)
     else:
         target = layout.per_row(tensors.target, row_shape).to(torch.int64)
-    # The promoted dtype decides the arithmetic: float64 probabilities make a float64 loss of float32 logits.
+    # The logits' dtype decides the arithmetic, whatever that of the probabilities is; the result alone is promoted.
     compute = compute_dtype(logits.dtype)
     weight = tensors.weight
     smoothing = max(0.0, float(options.label_smoothing)) if options.label_smoothing > 0 else 0.0
