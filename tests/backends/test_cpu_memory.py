@@ -128,10 +128,13 @@ def test_many_threads() -> None:
 
 
 def script(body: str) -> subprocess.CompletedProcess[str]:
-    text = (
-        "import os, sys, torch\ntorch.set_num_threads(1)\n"
-        "from crossent.backends.cpu import memory\nsize = (3, 1 << 20)\n" + textwrap.dedent(body)
-    )
+    text = """
+        import os, sys, torch
+        from crossent.backends.cpu import memory
+        torch.set_num_threads(1)  # torch's own pool does not survive a fork
+        size = (3, 1 << 20)
+    """
+    text = textwrap.dedent(text) + textwrap.dedent(body)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-c", text]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

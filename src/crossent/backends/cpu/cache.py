@@ -191,7 +191,7 @@ def _prepare(kernel: str, dtype: torch.dtype) -> tuple[machine.Entry, bool]:
         compiled = code is None
         if code is None:
             with _Notice():
-                function = getattr(importlib.import_module(f"{__package__}.{KERNELS[kernel]}"), f"{kernel}_entry")
+                function = getattr(importlib.import_module(f"{__package__}.{KERNELS[kernel]}"), kernel)
                 code = importlib.import_module(f"{__package__}.compiling").object_code(function, name)
             if base is not None:
                 _write(base / _file(kernel, name), code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from crossent.backends.cpu import normalised, threads
+from crossent.backends.cpu import memory, normalised, threads
 from crossent.backends.cpu.cache import entry
 from crossent.backends.cpu.layout import (
     KIND,
@@ -115,8 +115,8 @@ class _Call:
         packed = pack(grid, *self.places, *parts, numbers=numbers, columns=columns, flags=flags)
 
         def work(first: int, last: int) -> int:
-            with threads.scratch(size * self.dtype.itemsize) as memory:
-                return run(memory, packed, first, last)
+            with threads.scratch(size * self.dtype.itemsize) as address:
+                return run(address, packed, first, last)
 
         return threads.run(threads.plan(units, unit_ns), work)
 
@@ -187,7 +187,7 @@ def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
         zero = torch.zeros_like(dot)
         return RowStats(zero, zero, dot, mass, zero if tilt else None)
     call = _Scored(problem, None)
-    stats = torch.empty((4 + tilt, *problem.row_shape), dtype=call.dtype)
+    stats = memory.empty((4 + tilt, *problem.row_shape), call.dtype)
     _loss(call, stats, None, 1.0, None, tilt)
     return RowStats(*stats.unbind())
 
@@ -199,7 +199,7 @@ def row_loss_and_grad(problem: RowProblem, factor: Tensor, row_factor: Tensor | 
         normalised.gradient(problem, factor.expand_as(stats.dot) if row_factor is None else factor * row_factor, out)
         return -stats.dot
     call = _Scored(problem, out)
-    loss = torch.empty(problem.row_shape, dtype=call.dtype)
+    loss = memory.empty(problem.row_shape, call.dtype)
     if row_factor is not None:
         row_factor = row_factor.to(call.dtype).contiguous()
     if out.data_ptr() == problem.logits.data_ptr():

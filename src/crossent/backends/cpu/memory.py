@@ -27,7 +27,7 @@ from torch import Tensor
 
 HUGE_PAGE = 2 << 20
 # Below this torch's allocator reuses memory by itself, and there is little to gain.
-LARGE_BYTES = 8 << 20
+LARGE_BYTES = 4 << 20
 KEPT_BLOCKS = 4
 KEPT_SHARE = 1 / 8
 # A kept block may be larger than what is asked for by this much.

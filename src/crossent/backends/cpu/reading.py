@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossent.backends.cpu.blocks import KERNEL, PART, above_and_nan, fill
+from crossent.backends.cpu.blocks import KERNEL, above_and_nan, fill
 from crossent.backends.cpu.elementary import number
 from crossent.backends.cpu.lanes import best_of, count_above
 from crossent.backends.cpu.layout import BLOCK, INT64
@@ -16,12 +16,14 @@ from crossent.backends.cpu.rows_inner import KEEP, SCALE, TOP, TOTAL, ZY, Y, Z, 
 from crossent.backends.cpu.rows_last import load_z
 
 
-@njit(**PART)
-def count(scratch, grid, target, result, columns, flags):
+@njit(**KERNEL)
+def count(scratch, a, first, last):
     """result = (rows that are read, sum of row_factor_i * w_{y_i} over them) as float64; the first bad row, or -1.
 
     Without weights the row is one compare, and the loop over contiguous targets is vectorised.
     """
+    _, columns, flags = settings(a, 11)
+    grid, target, result = grid_of(a, first, last), place(a, 5), a[10]
     rows, share, bad = 0, 0.0, 0
     plain = columns.weight == 0 and columns.row_factor == 0
     for o in range(grid.first, grid.last):
@@ -47,9 +49,12 @@ def count(scratch, grid, target, result, columns, flags):
     return -1
 
 
-@njit(**PART)
-def read_last(scratch, grid, logits, target, predicted, rank, numbers, columns, flags):
+@njit(**KERNEL)
+def read_last(scratch, a, first, last):
     """First class of the maximum (a NaN is the largest, as in torch) and how many classes exceed the target."""
+    numbers, columns, flags = settings(a, 17)
+    grid, logits, target = grid_of(a, first, last), place(a, 5), place(a, 10)
+    predicted, rank = a[15], a[16]
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
     by_index = target.kind == INT64
     for position in range(grid.first, grid.last):
@@ -86,9 +91,12 @@ def read_last(scratch, grid, logits, target, predicted, rank, numbers, columns, 
     return -1
 
 
-@njit(**PART)
-def read_inner(scratch, grid, logits, target, predicted, rank, numbers, columns, flags):
+@njit(**KERNEL)
+def read_inner(scratch, a, first, last):
     """``read_last`` for tiles of rows."""
+    numbers, columns, flags = settings(a, 17)
+    grid, logits, target = grid_of(a, first, last), place(a, 5), place(a, 10)
+    predicted, rank = a[15], a[16]
     W, V, softcap = grid.lanes, grid.classes, number(scratch, numbers.softcap)
     y, keep, scale, top = scratch + Y * W, scratch + KEEP * W, scratch + SCALE * W, scratch + TOP * W
     index, z_y, above, block = scratch + Z * W, scratch + ZY * W, scratch + TOTAL * W, scratch + LANES_BLOCK * W
@@ -121,26 +129,3 @@ def read_inner(scratch, grid, logits, target, predicted, rank, numbers, columns,
             int64_at(predicted)[at] = int(index[lane]) if read else -1
             int64_at(rank)[at] = int(above[lane]) if read and by_index else -1
     return -1
-
-
-# ---- as machine code sees them: packed arguments
-
-
-@njit(**KERNEL)
-def count_entry(scratch, a, first, last):
-    _, columns, flags = settings(a, 11)
-    return count(scratch, grid_of(a, first, last), place(a, 5), a[10], columns, flags)
-
-
-@njit(**KERNEL)
-def read_last_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 17)
-    grid, logits, target = grid_of(a, first, last), place(a, 5), place(a, 10)
-    return read_last(scratch, grid, logits, target, a[15], a[16], numbers, columns, flags)
-
-
-@njit(**KERNEL)
-def read_inner_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 17)
-    grid, logits, target = grid_of(a, first, last), place(a, 5), place(a, 10)
-    return read_inner(scratch, grid, logits, target, a[15], a[16], numbers, columns, flags)

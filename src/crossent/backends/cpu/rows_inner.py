@@ -274,9 +274,12 @@ def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, num
         store(block, count, start + c * size, 1.0, 0.0, out.kind, out.inner, flags.past_caches)
 
 
-@njit(**PART)
-def loss_inner(scratch, grid, logits, target, out, stats, stride, loss, numbers, columns, flags):
+@njit(**KERNEL)
+def loss_inner(scratch, a, first, last):
     """``loss_last`` for tiles of rows: statistics, losses and gradient. Returns the first bad row, or -1."""
+    numbers, columns, flags = settings(a, 23)
+    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
+    stats, stride, loss = a[20], a[21], a[22]
     W, V = grid.lanes, grid.classes
     tile = scratch + VECTORS * W
     z_tile = tile + V * W
@@ -314,9 +317,12 @@ def loss_inner(scratch, grid, logits, target, out, stats, stride, loss, numbers,
     return -1
 
 
-@njit(**PART)
-def grad_inner(scratch, grid, logits, target, out, target_grad, given, numbers, columns, flags):
+@njit(**KERNEL)
+def grad_inner(scratch, a, first, last):
     """``grad_last`` for tiles of rows: the gradient from known statistics. Returns the first bad row, or -1."""
+    numbers, columns, flags = settings(a, 31)
+    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
+    target_grad, given = place(a, 20), given_of(a, 25)
     W, V, softcap = grid.lanes, grid.classes, numbers.softcap
     y, keep, own, top = scratch + Y * W, scratch + KEEP * W, scratch + OWN * W, scratch + TOP * W
     log_sum, soft, hard, bend = scratch + LOG_SUM * W, scratch + SOFT * W, scratch + HARD * W, scratch + BEND * W
@@ -384,26 +390,3 @@ def grad_inner(scratch, grid, logits, target, out, target_grad, given, numbers, 
                 mask(total, width, keep)
             write_vector(given.scale, total, count, row, grid.row_inner)
     return -1
-
-
-# ---- as machine code sees them: packed arguments
-
-
-@njit(**KERNEL)
-def loss_inner_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 23)
-    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
-    return loss_inner(scratch, grid, logits, target, out, a[20], a[21], a[22], numbers, columns, flags)
-
-
-@njit(**KERNEL)
-def grad_inner_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 31)
-    grid, logits, target, out, target_grad = (
-        grid_of(a, first, last),
-        place(a, 5),
-        place(a, 10),
-        place(a, 15),
-        place(a, 20),
-    )
-    return grad_inner(scratch, grid, logits, target, out, target_grad, given_of(a, 25), numbers, columns, flags)

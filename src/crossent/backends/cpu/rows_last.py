@@ -198,10 +198,13 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
         store(block, n, start + b * size, 1.0, 0.0, out.kind, out.across, flags.past_caches)
 
 
-@njit(**PART)
-def loss_last(scratch, grid, logits, target, out, stats, stride, loss, numbers, columns, flags):
+@njit(**KERNEL)
+def loss_last(scratch, a, first, last):
     """Statistics (``stats`` != 0: five vectors ``stride`` apart), row losses (``loss`` != 0) and gradient
     (``out`` != 0) of rows first .. last. Returns the first row with a target out of range, or -1."""
+    numbers, columns, flags = settings(a, 23)
+    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
+    stats, stride, loss = a[20], a[21], a[22]
     classes = grid.classes
     refs = scratch + 2 * BLOCK
     e_row = refs + padded(classes // BLOCK + 1)
@@ -274,10 +277,13 @@ def loss_last(scratch, grid, logits, target, out, stats, stride, loss, numbers, 
     return -1
 
 
-@njit(**PART)
-def grad_last(scratch, grid, logits, target, out, target_grad, given, numbers, columns, flags):
+@njit(**KERNEL)
+def grad_last(scratch, a, first, last):
     """out = softmax * (soft + bend * (z - max)) - hard * q, times dz/dx, from known statistics; on request
     sum_c dz_c dz_c/dscale per row and the gradient to probabilities. Returns the first bad row, or -1."""
+    numbers, columns, flags = settings(a, 31)
+    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
+    target_grad, given = place(a, 20), given_of(a, 25)
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
     q, z = scratch + BLOCK, scratch + 2 * BLOCK
     by_index = target.kind == INT64
@@ -339,26 +345,3 @@ def grad_last(scratch, grid, logits, target, out, target_grad, given, numbers, c
         if given.scale != 0:
             pointer_at(scratch, given.scale)[row] = number(scratch, to_scale)
     return -1
-
-
-# ---- as machine code sees them: packed arguments
-
-
-@njit(**KERNEL)
-def loss_last_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 23)
-    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
-    return loss_last(scratch, grid, logits, target, out, a[20], a[21], a[22], numbers, columns, flags)
-
-
-@njit(**KERNEL)
-def grad_last_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 31)
-    grid, logits, target, out, target_grad = (
-        grid_of(a, first, last),
-        place(a, 5),
-        place(a, 10),
-        place(a, 15),
-        place(a, 20),
-    )
-    return grad_last(scratch, grid, logits, target, out, target_grad, given_of(a, 25), numbers, columns, flags)

@@ -7,7 +7,6 @@ from numba import njit
 
 from crossent.backends.cpu.blocks import (
     KERNEL,
-    PART,
     affine,
     combine,
     copy,
@@ -69,9 +68,11 @@ from crossent.backends.cpu.rows_inner import (
 from crossent.backends.cpu.rows_last import load_z
 
 
-@njit(**PART)
-def log_softmax_last(scratch, grid, logits, out, numbers, columns, flags):
+@njit(**KERNEL)
+def log_softmax_last(scratch, a, first, last):
     """out = (z - max) - log_sum; z of a row stays in scratch between the two passes."""
+    numbers, columns, flags = settings(a, 15)
+    grid, logits, out = grid_of(a, first, last), place(a, 5), place(a, 10)
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
     z_row = scratch + 3 * BLOCK
     for position in range(grid.first, grid.last):
@@ -96,9 +97,12 @@ def log_softmax_last(scratch, grid, logits, out, numbers, columns, flags):
     return -1
 
 
-@njit(**PART)
-def log_softmax_grad_last(scratch, grid, logits, log_probs, upstream, out, scale_grad, numbers, columns, flags):
+@njit(**KERNEL)
+def log_softmax_grad_last(scratch, a, first, last):
     """out = (g - softmax sum g) dz/dx; ``scale_grad``: address of sum_c dz_c dz_c/dscale per row, or 0."""
+    numbers, columns, flags = settings(a, 26)
+    grid, logits, log_probs = grid_of(a, first, last), place(a, 5), place(a, 10)
+    upstream, out, scale_grad = place(a, 15), place(a, 20), a[25]
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
     other, g_row = scratch + BLOCK, scratch + 3 * BLOCK
     one = number(scratch, 1.0)
@@ -133,9 +137,11 @@ def log_softmax_grad_last(scratch, grid, logits, log_probs, upstream, out, scale
     return -1
 
 
-@njit(**PART)
-def log_softmax_inner(scratch, grid, logits, out, numbers, columns, flags):
+@njit(**KERNEL)
+def log_softmax_inner(scratch, a, first, last):
     """``log_softmax_last`` for tiles of rows."""
+    numbers, columns, flags = settings(a, 15)
+    grid, logits, out = grid_of(a, first, last), place(a, 5), place(a, 10)
     W, V, softcap = grid.lanes, grid.classes, number(scratch, numbers.softcap)
     tile, scale, extra = scratch + VECTORS * W, scratch + SCALE * W, scratch + EXTRA * W
     top, ref, total, part = scratch + TOP * W, scratch + REF * W, scratch + TOTAL * W, scratch + PART_SUM * W
@@ -171,9 +177,12 @@ def log_softmax_inner(scratch, grid, logits, out, numbers, columns, flags):
     return -1
 
 
-@njit(**PART)
-def log_softmax_grad_inner(scratch, grid, logits, log_probs, upstream, out, scale_grad, numbers, columns, flags):
+@njit(**KERNEL)
+def log_softmax_grad_inner(scratch, a, first, last):
     """``log_softmax_grad_last`` for tiles of rows."""
+    numbers, columns, flags = settings(a, 26)
+    grid, logits, log_probs = grid_of(a, first, last), place(a, 5), place(a, 10)
+    upstream, out, scale_grad = place(a, 15), place(a, 20), a[25]
     W, V, softcap = grid.lanes, grid.classes, number(scratch, numbers.softcap)
     tile, scale, ones, block = scratch + VECTORS * W, scratch + SCALE * W, scratch + SOFT * W, scratch + LANES_BLOCK * W
     total, part, slant, z = scratch + TOTAL * W, scratch + PART_SUM * W, scratch + TO_SCALE * W, scratch + Z * W
@@ -215,44 +224,3 @@ def log_softmax_grad_inner(scratch, grid, logits, log_probs, upstream, out, scal
         if scale_grad != 0:
             write_vector(scale_grad, slant, count, row, grid.row_inner)
     return -1
-
-
-# ---- as machine code sees them: packed arguments
-
-
-@njit(**KERNEL)
-def log_softmax_last_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 15)
-    return log_softmax_last(scratch, grid_of(a, first, last), place(a, 5), place(a, 10), numbers, columns, flags)
-
-
-@njit(**KERNEL)
-def log_softmax_inner_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 15)
-    return log_softmax_inner(scratch, grid_of(a, first, last), place(a, 5), place(a, 10), numbers, columns, flags)
-
-
-@njit(**KERNEL)
-def log_softmax_grad_last_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 26)
-    grid, logits, log_probs, upstream, out = (
-        grid_of(a, first, last),
-        place(a, 5),
-        place(a, 10),
-        place(a, 15),
-        place(a, 20),
-    )
-    return log_softmax_grad_last(scratch, grid, logits, log_probs, upstream, out, a[25], numbers, columns, flags)
-
-
-@njit(**KERNEL)
-def log_softmax_grad_inner_entry(scratch, a, first, last):
-    numbers, columns, flags = settings(a, 26)
-    grid, logits, log_probs, upstream, out = (
-        grid_of(a, first, last),
-        place(a, 5),
-        place(a, 10),
-        place(a, 15),
-        place(a, 20),
-    )
-    return log_softmax_grad_inner(scratch, grid, logits, log_probs, upstream, out, a[25], numbers, columns, flags)
