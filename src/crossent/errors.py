@@ -114,7 +114,7 @@ def _diagnose_shape(input: Tensor, target: Tensor, shape: tuple[int, ...]) -> st
 
 def _diagnose_rest(call: CallFacts, input: Tensor, target: Tensor) -> str:
     smoothing = call.label_smoothing
-    if isinstance(smoothing, int | float) and smoothing > 1:
+    if isinstance(smoothing, (int, float)) and smoothing > 1:
         return "XEN015"
     weight = call.weight
     if isinstance(weight, Tensor):

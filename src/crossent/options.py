@@ -70,7 +70,7 @@ def check(options: LossOptions) -> None:
 
 
 def _number(name: str, value: object, *, positive: bool) -> None:
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
     if not 0 <= number < math.inf or (positive and number == 0):
         expected = "a finite number " + ("> 0, or None for none" if positive else ">= 0")
         raise errors.refuse("XEN030", option=name, came=value, expected=expected)

@@ -153,7 +153,7 @@ def _plain_options(options: LossOptions) -> bool:
     return (
         type(options.ignore_index) is int
         and options.reduction in ("mean", "sum", "none")
-        and isinstance(options.label_smoothing, float | int)
+        and isinstance(options.label_smoothing, (int, float))
         and not options.label_smoothing > 1
     )
 
@@ -234,7 +234,7 @@ def check_scale(scale: object, shape: tuple[int, ...], input: Tensor) -> None:
     if isinstance(scale, Tensor):
         if scale.dim():
             check_per_row("logit_scale", scale, shape, input)
-    elif isinstance(scale, bool) or not isinstance(scale, int | float) or not -math.inf < scale < math.inf:
+    elif isinstance(scale, bool) or not isinstance(scale, (int, float)) or not -math.inf < scale < math.inf:
         expected = f"a finite number, a 0-d tensor or a tensor of shape {shape}"
         raise errors.refuse("XEN030", option="logit_scale", came=scale, expected=expected)
 
@@ -254,7 +254,7 @@ def _check_denominator(denominator: object, reduction: str) -> None:
         if denominator.numel() != 1 or denominator.is_complex() or denominator.requires_grad:
             suffix = " that requires a gradient" if denominator.requires_grad else ""
             raise errors.refuse("XEN033", came=errors.describe(denominator) + suffix)
-    elif isinstance(denominator, bool) or not isinstance(denominator, int | float):
+    elif isinstance(denominator, bool) or not isinstance(denominator, (int, float)):
         raise errors.refuse("XEN033", came=errors.describe(denominator))
 
 
