@@ -74,6 +74,12 @@ class Chain(NamedTuple):
     def moves_dims(self) -> bool:
         return any(step.kind in MOVES_DIMS for step in self.steps)
 
+    @property
+    def softmax_dim(self) -> int | None:
+        """Over which dimension of this very tensor a softmax ran; None where nothing says it."""
+        is_softmax = self.kind in ("Softmax", "LogSoftmax") and self.producer is not None and not self.moves_dims
+        return self.producer.number("dim") if is_softmax and self.producer is not None else None
+
     def has(self, *kinds: str) -> bool:
         return any(step.kind in kinds for step in self.steps)
 
@@ -132,6 +138,20 @@ def has_parameter(step: Step | None) -> bool:
     """Whether a leaf (a weight) goes into this operation: a layer, and not a product of two activations."""
     chains = [walk(parent) for parent in parents(step.node)] if step is not None else []
     return any(chain.producer is not None and chain.producer.kind == "AccumulateGrad" for chain in chains)
+
+
+def leaves(node: Any, most: int) -> list[Tensor] | None:
+    """The leaves below a root; None if more than ``most`` operations stand between."""
+    found: list[Tensor] = []
+    level, seen = [node], {id(node)}
+    while level:
+        if len(seen) > most:
+            return None
+        found += [current.variable for current in level if kind_of(current) == "AccumulateGrad"]
+        following = {id(parent): parent for current in level for parent in parents(current)}
+        level = [parent for key, parent in following.items() if key not in seen]
+        seen |= following.keys()
+    return found
 
 
 def search(node: Any, kinds: frozenset[str], most: int = 200) -> list[Step]:

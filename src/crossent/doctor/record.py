@@ -70,6 +70,10 @@ class CallRecord:
             return self.class_dim_given % max(1, self.input.dim())
         if self.function in ("cross_entropy", "nll_loss"):
             return 1 if self.input.dim() > 1 else 0
+        if self.function == "kl_div" and self.input.dim() > 2:  # which dimension, only the softmax before it knows
+            dim = self.chain.softmax_dim if self.chain.softmax_dim is not None else self.target_chain.softmax_dim
+            if dim is not None:
+                return dim % self.input.dim()
         return self.input.dim() - 1 if self.input.dim() else 0
 
     @property

@@ -15,7 +15,8 @@ Good::
     loss = F.cross_entropy(model(x), y)
 
 How it is detected
-    Gradients are enabled, the input does not require one, and all sampled values (at least 32) are whole numbers.
+    The graph shows a rounding right before the loss. Or: gradients are enabled, the input does not require one, and all
+    sampled values (at least 32) are whole numbers.
     Asked about a loss afterwards, ``doctor(loss)`` reports any loss that has no graph.
 False positives
     Integer scores that are evaluated with gradients on; wrap evaluation in ``torch.no_grad()``.
@@ -35,6 +36,18 @@ MESSAGE = (
 )
 CONSEQUENCE = "no gradient reaches the model from this loss."
 FIX = "pass the scores before argmax, round or threshold; count accuracy with the decisions."
+
+
+ROUNDINGS = ("Round", "Floor", "Ceil", "Trunc", "Sign", "Sgn")  # torch gives them the gradient 0
+
+MESSAGE_ROUNDED = "the input of {function} was rounded ({rounding}): its gradient is 0 everywhere."
+
+
+def from_graph(record: CallRecord) -> Found | None:
+    kind = record.chain.kind
+    if kind not in ROUNDINGS:
+        return None
+    return Found({"function": record.function, "rounding": kind.lower()}, variant="ROUNDED")
 
 
 def from_values(record: CallRecord) -> Found | None:

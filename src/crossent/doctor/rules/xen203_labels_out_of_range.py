@@ -70,11 +70,12 @@ def from_error(record: CallRecord) -> Found | None:
 
 def from_values(record: CallRecord) -> Found | None:
     sample = record.sample
-    if sample is None or sample.counted is None or sample.counted.low != 1 or record.classes < 3:
+    if sample is None or sample.counted is None or sample.counted.low != 1 or record.ignore_index == 0:
         return None
     classes = record.classes
     if (
-        not sample.counted.is_exact
+        classes < 3
+        or not sample.counted.is_exact
         or sample.counted.valid < classes * math.log(1000 * classes)
         or record.target is None
     ):

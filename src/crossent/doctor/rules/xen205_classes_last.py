@@ -52,12 +52,18 @@ def from_graph(record: CallRecord) -> Found | None:
     if chain.kind == "LogSoftmax":
         chain = graph.above(chain.producer)
     evidence = {"shape": record.shape, "size": record.shape[1]}
-    if chain.kind in LINEAR and not chain.has(*TURNS):
+    if _is_linear(chain) and not chain.has(*TURNS):
         return Found({**evidence, "producer": "a linear layer made it, which puts classes last"})
     if chain.kind:
         return None
     why = chain.opaque or "there is no graph to tell"
     return Found({**evidence, "producer": why}, "low", "note")
+
+
+def _is_linear(chain: graph.Chain) -> bool:
+    """A matrix product; or one plus a bias, as a linear layer does on an input that is not contiguous."""
+    with_bias = chain.kind == "Add" and graph.has_parameter(chain.producer)
+    return (graph.above(chain.producer) if with_bias else chain).kind in LINEAR
 
 
 def from_error(record: CallRecord) -> Found | None:

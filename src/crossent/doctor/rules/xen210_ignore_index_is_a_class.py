@@ -14,7 +14,7 @@ Good::
 
 How it is detected
     ignore_index lies in 0..C-1, there are at most 1,000 classes, and between 0 and half of the labels have it. A
-    note: a padding class 0 is common and right.
+    note: a padding class 0 is common and right; none where an embedding has that padding_idx.
 False positives
     Padding with 0 in small vocabularies.
 References
@@ -36,6 +36,8 @@ FIX = "use an ignore_index outside 0..{last} (the default is -100) unless {ignor
 def from_values(record: CallRecord) -> Found | None:
     counted = None if record.sample is None else record.sample.counted
     if counted is None or not 0 <= record.ignore_index < record.classes or record.classes > 1000:
+        return None
+    if any(embedded.padding_idx == record.ignore_index for embedded in record.embedded):
         return None
     left_out = counted.total - counted.valid
     if not 0 < left_out <= counted.total / 2:

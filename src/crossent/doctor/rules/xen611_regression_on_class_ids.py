@@ -15,14 +15,17 @@ Good::
     loss = F.cross_entropy(model(x), y)
 
 How it is detected
-    ``mse_loss`` or ``l1_loss`` is called with an integer target.
+    ``mse_loss`` or ``l1_loss`` is called with an integer target. A note: a floating point target of at least 32 values
+    that are 0, 1, .., K with K from 2 to 20, all of them present.
 False positives
-    Counts that are meant as numbers: convert them to float.
+    Counts and grades that are meant as numbers: as floats they get the note at most.
 References
     https://github.com/huggingface/transformers/issues/45479
 """
 
 from __future__ import annotations
+
+import torch
 
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
@@ -33,6 +36,26 @@ FIX = (
     "one output per class and cross_entropy (num_labels=C, problem_type='single_label_classification'); or "
     "target.float()."
 )
+
+
+MESSAGE_FLOATS = "mse_loss got whole numbers 0..{high} as floats: they look like class ids."
+CONSEQUENCE_FLOATS = "if they are classes and no quantities, their order and distances mean nothing to learn from."
+FIX_FLOATS = "one output per class and cross_entropy, unless the numbers are quantities."
+
+MOST_IDS = 20
+ENOUGH = 32
+
+
+def from_values(record: CallRecord) -> Found | None:
+    sample = record.sample
+    if sample is None or sample.target is None or not sample.target.is_floating_point():
+        return None
+    if sample.target.numel() < ENOUGH:
+        return None
+    ids = sample.target.unique()
+    high = ids.numel() - 1
+    is_range = 2 <= high <= MOST_IDS and bool((ids == torch.arange(high + 1)).all())
+    return Found({"high": high}, "low", "note", "FLOATS") if is_range else None
 
 
 def from_graph(record: CallRecord) -> Found | None:

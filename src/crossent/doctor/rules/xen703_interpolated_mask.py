@@ -18,7 +18,7 @@ Good::
 How it is detected
     The target of a refused call has the shape of class indices, is floating point and holds fractions.
 False positives
-    None.
+    None. Not seen: a mask that was cast back by ``.long()`` holds whole numbers again.
 References
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html
 """
