@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from crossent import errors
-from crossent.backends.protocol import RowProblem, Rows, compute_dtype
+from crossent.backends.protocol import RowProblem, Rows, compute_dtype, on_host
 from crossent.options import LossOptions
 
 FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -312,6 +312,13 @@ def rows_of(input: Tensor, scale: Tensor | float | None, softcap: float | None, 
     return _rows(layout.rows(input), scale, softcap, layout)
 
 
+def number_on(value: Tensor | float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number as a 0-d tensor on a device, without a transfer that would wait for it."""
+    if isinstance(value, Tensor) and (value.device.type == device.type or not on_host(value)):
+        return value.detach().to(device, dtype).reshape(())
+    return torch.full((), float(value), dtype=dtype, device=device)
+
+
 def share_of_rows(problem: RowProblem) -> Tensor:
     """Each row's own share in torch's denominator of a mean: w_y, 0 where not read, 1 for probabilities."""
     dtype = problem.compute_dtype
@@ -320,5 +327,5 @@ def share_of_rows(problem: RowProblem) -> Tensor:
     counted = problem.target != problem.skip
     if problem.class_weight is None:
         return counted.to(dtype)
-    safe = torch.where(counted, problem.target, 0)
+    safe = torch.where(counted, problem.target, 0).clamp(0, problem.classes - 1)  # not on the CPU: NaN rows, no error
     return torch.where(counted, problem.class_weight[safe], 0.0)

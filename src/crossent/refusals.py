@@ -294,4 +294,11 @@ REFUSALS: dict[str, Refusal] = {
         "hidden states (..., T, H), a head (V, H) and a target (..., T) of int64 or (..., T, V) of probabilities",
         "a target of shape {expected}, entry t being the token at position t",
     ),
+    "XEN057": Refusal(
+        "valid-rows",
+        ValueError,
+        "valid_rows={came}, but {rows} rows have a target that is not ignored",
+        "a number that is at least that of the rows with a target",
+        "valid_rows=int((target != ignore_index).sum()), counted where the batch is made; or None",
+    ),
 }

@@ -122,6 +122,10 @@ def test_torch_refuses_and_advice_is_added(changes: dict[str, Any], kind: type[E
         ({"sample_weight": torch.ones(4)}, ValueError, "XEN034"),
         ({"softcap": -1.0}, ValueError, "XEN030"),
         ({"backend": "gpu"}, RuntimeError, "XEN040"),
+        ({"valid_rows": 4}, ValueError, "XEN057"),
+        ({"valid_rows": -1}, ValueError, "XEN030"),
+        ({"valid_rows": 2.0}, ValueError, "XEN030"),
+        ({"valid_rows": 2, "target": torch.full((5, 6), 1 / 6)}, ValueError, "XEN030"),
     ],
 )
 def test_crossents_own_refusals(changes: dict[str, Any], kind: type[Exception], code: str) -> None:

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from crossent import composite, errors, readouts, stats
-from crossent.backends.protocol import Backend, RowGradWant, RowProblem
+from crossent.backends.protocol import Backend, RowGradWant, RowProblem, on_host
 from crossent.options import LossOptions
-from crossent.problem import Layout, LossTensors, row_problem, share_of_rows
+from crossent.problem import Layout, LossTensors, number_on, row_problem, share_of_rows
 from crossent.stats import GradCoefficients, RowStats
 
 NOTHING = (None,) * len(LossTensors._fields)
@@ -120,7 +120,7 @@ def _denominator(call: LossCall, tensors: LossTensors, problem: RowProblem, weig
         return None
     below = tensors.denominator
     if below is not None:
-        below = torch.as_tensor(below, dtype=problem.compute_dtype, device=problem.logits.device).reshape(())
+        below = number_on(below, problem.compute_dtype, problem.logits.device)
         if call.options.if_all_ignored == "nan":
             return below
     count = call.backend.count_rows(problem, weight)
@@ -218,7 +218,7 @@ def _hand_out(ctx: Any, buffer: Tensor | None, upstream: Tensor | None) -> Tenso
     # `.data` has a version counter of its own: whatever the receiver does to the buffer, the saved tensors
     # of this node stay readable for a second backward (which does not read the buffer).
     buffer = buffer.data
-    factor = upstream.item() if buffer.device.type == "cpu" else None
+    factor = upstream.item() if on_host(buffer) else None
     if factor == 1.0:
         return buffer
     stays_zero = None if factor is None or math.isfinite(factor) else buffer == 0  # rows that are not read

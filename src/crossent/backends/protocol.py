@@ -39,11 +39,15 @@ all -inf, any +inf, any NaN            NaN                           NaN in the 
 off > 0 and a -inf logit               +inf (NaN where w_c = 0)      finite
 q_c = 0 * -inf (p_c = 0, w_c = 0)      NaN                           finite
 weight 0 on the target, finite logits  0                             0
+target out of range, not on the CPU    NaN                           NaN in the whole row
 N = 0 or inner = 0                     empty                         empty
 =====================================  ============================  =============================
 
 When ``off == 0`` and the target is an index, ``dot`` reads the target's term only (0 * -inf of the
 other classes never enters). An infinite logit adds nothing to the gradient of ``logit_scale``.
+
+On the CPU a target out of range raises :class:`TargetOutOfRange`. Elsewhere nothing is ever read back from
+the device (:func:`on_host`), for a read waits until the device has done all that was asked of it.
 """
 
 from __future__ import annotations
@@ -125,6 +129,14 @@ class RowGrads(NamedTuple):
 
     scale: Tensor | None = None  # (outer, inner), compute dtype
     target: Tensor | None = None  # shape and dtype of the probability target, contiguous
+
+
+HOSTS = frozenset({"cpu"})
+
+
+def on_host(tensor: Tensor) -> bool:
+    """Whether a number of this tensor can be looked at for nothing; elsewhere decisions stay on the device."""
+    return tensor.device.type in HOSTS
 
 
 class TargetOutOfRange(Exception):

@@ -20,6 +20,7 @@ from crossent.backends.protocol import (
     RowReading,
     Rows,
     TargetOutOfRange,
+    on_host,
 )
 from crossent.stats import GradCoefficients, RowStats, loss_coefficients, row_loss
 
@@ -46,7 +47,7 @@ def count_rows(problem: RowProblem, row_weight: Tensor | None) -> RowCount:
         share = read.to(share.dtype)
         if problem.class_weight is not None:
             share = torch.where(read, problem.class_weight[_safe_target(problem)], 0.0)
-    rows = torch.tensor(share.numel(), device=share.device) if read is None else read.sum()
+    rows = torch.full((), share.numel(), device=share.device) if read is None else read.sum()
     weighted = share if row_weight is None else torch.where(_or_all(read, share), share * row_weight, 0.0)
     return RowCount(rows=rows, share=weighted.sum())
 
@@ -165,15 +166,21 @@ def _through_map(rows: Rows, z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _z(problem: RowProblem) -> Tensor:
-    """The mapped rows, zeros where a row is not read; refuses targets out of range."""
+    """The mapped rows, zeros where a row is not read; targets out of range are refused, or make the row NaN."""
     read = _read(problem)
     if read is None:
         return _map(problem)
-    bad = read & ((problem.target < 0) | (problem.target >= problem.classes))
+    bad = read & _out_of_range(problem)
+    if not on_host(bad):
+        return torch.where(bad[:, None], torch.nan, torch.where(read[:, None], _map(problem), 0.0))
     if bad.any():
         row = int(bad.reshape(-1).nonzero()[0])
         raise TargetOutOfRange(row, int(problem.target.reshape(-1)[row]))
     return torch.where(read[:, None], _map(problem), 0.0)
+
+
+def _out_of_range(problem: RowProblem) -> Tensor:
+    return (problem.target < 0) | (problem.target >= problem.classes)
 
 
 def _read(problem: RowProblem) -> Tensor | None:
@@ -186,8 +193,9 @@ def _or_all(read: Tensor | None, like: Tensor) -> Tensor:
 
 
 def _safe_target(problem: RowProblem) -> Tensor:
-    """The target with class 0 where a row is not read."""
-    return torch.where(problem.target == problem.skip, 0, problem.target)
+    """The target with class 0 where a row is not read, or where there is no such class."""
+    nothing = problem.target == problem.skip
+    return torch.where(nothing if on_host(nothing) else nothing | _out_of_range(problem), 0, problem.target)
 
 
 def _q(problem: RowProblem, z: Tensor) -> Tensor:

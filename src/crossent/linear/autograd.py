@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from crossent import readouts, stats
+from crossent.backends.protocol import on_host
 from crossent.linear import composite, slabs, walks
 from crossent.linear.evaluation import Call, LinearCall, prepare
 from crossent.linear.gemm import Gradients, Wants
@@ -120,7 +121,7 @@ def _forward(
     if plan.classes < head.problem.classes:
         return _forward_by_slabs(known, wants, plan)
     if plan.keeps and not (call.readouts or wants.target or wants.scale):
-        one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
+        one = known.promised(torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device))
         factor = one if known.below is None else one / known.below
         rows, kept = walks.one_pass(head, call.backend, plan.rows, factor, known.weight, wants, plan.accumulate)
         return rows, None, kept
@@ -190,9 +191,11 @@ def _reduce(known: Call, rows: Tensor) -> Tensor:
     call = known.call
     weighted = rows if known.weight is None else rows * known.weight
     if call.options.reduction == "none":
-        return known.head.spread(call.layout, weighted).to(call.result_dtype)
-    total = weighted.sum()
-    return (total if known.below is None else total / known.below).to(call.result_dtype)
+        loss = known.head.spread(call.layout, weighted)
+    else:
+        total = weighted.sum()
+        loss = total if known.below is None else total / known.below
+    return known.promised(loss).to(call.result_dtype)
 
 
 def _fields(known: Call, parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
@@ -211,6 +214,7 @@ def _fields(known: Call, parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
             )
         ]
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
+    columns = (known.promised(column) if column.is_floating_point() else column for column in columns)
     return tuple(head.spread(layout, column, fill) for column, fill in zip(columns, fills, strict=True))
 
 
@@ -249,7 +253,7 @@ def _scaled(kept: Gradients, upstream: Tensor | None) -> Gradients:
     # `.data` has a version counter of its own: whatever the receiver does to it, the saved tensors of this
     # node stay readable for a second backward (which does not read these).
     mine = Gradients(*(None if gradient is None else gradient.data for gradient in kept))
-    if upstream.device.type != "cpu" or upstream.item() != 1.0:
+    if not on_host(upstream) or upstream.item() != 1.0:
         wide = upstream.to(torch.promote_types(upstream.dtype, torch.float32))
         for gradient in mine:
             if gradient is not None:

@@ -36,6 +36,7 @@ class Request:
     memory_budget: int | None
     readouts: bool = False
     top_k: int = 0
+    valid_rows: int | None = None
     sequences: bool = False  # shift= was given: the input may be (..., T, H)
 
 
@@ -44,6 +45,7 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     options = request.options
     check(options)
     plan, budget = plan_of(request.plan), _budget(request.memory_budget)
+    _check_promise(tensors, request)
     owner = _torch_owns(tensors)
     dtype = None if owner is not None else products_dtype(tensors)
     layout = None if dtype is None else _layout(tensors, request, dtype)
@@ -70,7 +72,8 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     backend, reason = dispatch.choose(options.backend, tensors.input.device, dtype)
     call = LinearCall(
         options=options, layout=layout, backend=backend, plan=plan, budget=budget, result_dtype=result_dtype,
-        dtype=dtype, readouts=request.readouts, top_k=request.top_k, records=torch.is_grad_enabled(),
+        dtype=dtype, readouts=request.readouts, top_k=request.top_k, valid_rows=request.valid_rows,
+        records=torch.is_grad_enabled(),
     )  # fmt: skip
     try:
         answer = cast("tuple[Tensor, ...] | Tensor", LinearLoss.apply(call, *tensors))
@@ -100,6 +103,14 @@ def _budget(bytes: Any) -> int | None:
     if bytes is not None and (not isinstance(bytes, int) or isinstance(bytes, bool) or bytes < 1):
         raise errors.refuse("XEN030", option="memory_budget", came=bytes, expected="a positive number of bytes, an int")
     return bytes
+
+
+def _check_promise(tensors: LinearTensors, request: Request) -> None:
+    rows = request.valid_rows
+    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 0):
+        raise errors.refuse("XEN030", option="valid_rows", came=rows, expected="a number of rows, an int")
+    if rows is not None and isinstance(tensors.target, Tensor) and tensors.target.is_floating_point():
+        raise errors.refuse("XEN030", option="valid_rows", came=rows, expected="None with a probability target")
 
 
 def _autocasts(input: Tensor) -> bool:

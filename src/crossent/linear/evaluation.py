@@ -11,7 +11,7 @@ from crossent.backends.protocol import Backend
 from crossent.linear.head import Head, LinearTensors, head_of
 from crossent.linear.plan import LinearPlan
 from crossent.options import LossOptions
-from crossent.problem import Layout, share_of_rows
+from crossent.problem import Layout, number_on, share_of_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class LinearCall:
     result_dtype: torch.dtype
     dtype: torch.dtype  # of the products
     readouts: bool = False
+    valid_rows: int | None = None  # the caller's promise of how many rows have a target
     top_k: int = 0  # with readouts: how many of the most probable classes are returned too
     records: bool = True  # whether a backward can follow: grad mode was on
     function: str = "linear_cross_entropy"
@@ -44,10 +45,14 @@ class Call:
     weight: Tensor | None  # (n, D) sample weights, 0 where a row is not read
     below: Tensor | None  # 0-d: what a mean divides by
 
+    def promised(self, number: Tensor) -> Tensor:
+        """The same, or NaN where the promise of ``valid_rows`` was broken."""
+        return number if self.head.kept_promise is None else number * self.head.kept_promise
+
     def upstream(self, gradient: Tensor, weight: Tensor | None) -> Tensor:
         """(n, D): the upstream gradient of every row, before or after its sample weight."""
         head = self.head
-        gradient = gradient.to(head.problem.compute_dtype)
+        gradient = self.promised(gradient.to(head.problem.compute_dtype))
         if self.call.options.reduction == "none":
             rows = head.pick(self.call.layout, gradient)
         else:
@@ -57,7 +62,7 @@ class Call:
 
 
 def prepare(call: LinearCall, tensors: LinearTensors, below: Tensor | None = None) -> Call:
-    head = head_of(tensors, call.options, call.layout, call.dtype)
+    head = head_of(tensors, call.options, call.layout, call.dtype, call.valid_rows)
     weight = None
     if tensors.sample_weight is not None:
         weight = head.pick(call.layout, tensors.sample_weight.detach())
@@ -72,11 +77,12 @@ def denominator(call: LinearCall, tensors: LinearTensors, head: Head, weight: Te
     """What a mean divides by, as a 0-d tensor on the head's device."""
     problem, given = head.problem, tensors.denominator
     if given is not None:
-        below = torch.as_tensor(given, dtype=problem.compute_dtype, device=head.hidden.device).detach().reshape(())
+        below = number_on(given, problem.compute_dtype, head.hidden.device)
     else:
         share = share_of_rows(problem)
         below = (share if weight is None else share * weight).sum()
     if call.options.if_all_ignored != "zero":
         return below
-    nothing = (problem.target != problem.skip).sum() == 0 if problem.is_index else torch.tensor(head.rows == 0)
-    return torch.where(nothing.to(below.device), torch.ones_like(below), below)
+    if not problem.is_index:
+        return below if head.rows else torch.ones_like(below)
+    return torch.where((problem.target != problem.skip).sum() == 0, torch.ones_like(below), below)

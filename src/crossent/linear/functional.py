@@ -61,6 +61,7 @@ def linear_cross_entropy(
     out_dtype: torch.dtype | None = None,
     if_all_ignored: str = "nan",
     shift: int | None = None,
+    valid_rows: int | None = None,
     memory_budget: int | None = None,
     backend: str | None = None,
 ) -> Tensor:
@@ -80,8 +81,8 @@ def linear_cross_entropy(
         linear_bias: ``(C)`` or ``(C, d1, ..., dK)``.
         weight: one weight per class, ``(C)``.
         reduction, label_smoothing: as in :func:`crossent.cross_entropy`.
-        ignore_index: None is -100 for class indices. Ignored rows cost nothing: on the CPU they are left out
-            of every matrix product, elsewhere their gradient is zero.
+        ignore_index: None is -100 for class indices. Ignored rows cost nothing on the CPU, where they are left
+            out of every matrix product; elsewhere that needs ``valid_rows``.
         options: a :class:`crossent.LinearPlan`, or torch's ``LinearCrossEntropyOptions``, of which
             ``batch_chunk_size`` and ``acc_dtype`` are honoured and the rest is accepted.
         sample_weight, denominator, logit_scale, softcap, z_loss, out_dtype, if_all_ignored, backend: as in
@@ -90,6 +91,10 @@ def linear_cross_entropy(
         shift: number of positions by which the target is ahead of the hidden states that predict it; makes
             ``(..., T, H)`` inputs with ``(..., T)`` targets legal (0: already aligned). With ``shift=k`` the
             hidden state at t - k predicts target t; the last k positions of each sequence are not read.
+        valid_rows: a promise that at most so many rows have a target that is not ignored, e.g. the number of
+            answer tokens that the data loader has counted. A GPU then computes so many rows and no more, without
+            asking the device how many there are. On the CPU a broken promise is refused; elsewhere it makes the
+            loss NaN.
         memory_budget: bytes that the call may allocate besides its inputs, its result and the returned
             gradients. None: see Memory.
 
@@ -100,7 +105,8 @@ def linear_cross_entropy(
     Raises:
         Exactly what torch raises, with lines that say what to write instead (XEN001 to XEN020, XEN050 to
         XEN053); ValueError XEN030 to XEN036 for crossent's options, XEN054 for a budget below the least
-        possible, XEN056 for sequences that do not fit; TypeError XEN055 for unknown ``options``.
+        possible, XEN056 for sequences that do not fit, XEN057 for a broken ``valid_rows``; TypeError XEN055 for
+        unknown ``options``.
 
     Numerics:
         logits are rounded to the dtype of the product, as a plain head rounds them; from there arithmetic is
@@ -130,7 +136,7 @@ def linear_cross_entropy(
         input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
     )  # fmt: skip
     request = _request(
-        options, memory_budget, shift, ignore_index,
+        options, memory_budget, shift, ignore_index, valid_rows=valid_rows,
         reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
         if_all_ignored=if_all_ignored, backend=backend,
     )  # fmt: skip
@@ -156,6 +162,7 @@ def linear_cross_entropy_with_stats(
     out_dtype: torch.dtype | None = None,
     if_all_ignored: str = "nan",
     shift: int | None = None,
+    valid_rows: int | None = None,
     memory_budget: int | None = None,
     backend: str | None = None,
     top_k: int = 0,
@@ -194,7 +201,7 @@ def linear_cross_entropy_with_stats(
         input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
     )  # fmt: skip
     request = _request(
-        options, memory_budget, shift, ignore_index, readouts=True, top_k=top_k,
+        options, memory_budget, shift, ignore_index, valid_rows=valid_rows, readouts=True, top_k=top_k,
         reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
         if_all_ignored=if_all_ignored, backend=backend,
     )  # fmt: skip
@@ -279,6 +286,7 @@ def _request(
     shift: int | None,
     ignore_index: int | None,
     *,
+    valid_rows: int | None = None,
     readouts: bool = False,
     top_k: int = 0,
     **values: Any,
@@ -292,5 +300,5 @@ def _request(
     )
     return Request(
         options=options, ignore_index=ignore_index, plan=plan, memory_budget=memory_budget, readouts=readouts,
-        top_k=top_k, sequences=shift is not None,
+        top_k=top_k, valid_rows=valid_rows, sequences=shift is not None,
     )  # fmt: skip

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from crossent.backends.protocol import RowProblem, TargetOutOfRange
+from crossent import errors
+from crossent.backends.protocol import RowProblem, TargetOutOfRange, on_host
 from crossent.options import LossOptions
 from crossent.problem import Layout, LossTensors, row_problem
 
@@ -60,6 +61,7 @@ class Head:
     projection: Tensor  # (V * D, H) in the dtype of the products
     bias: Tensor | None  # (V * D,) in the dtype of the products
     problem: RowProblem  # of the n rows; its logits (n, V, D) are an expanded scalar
+    kept_promise: Tensor | None = None  # 0-d: 1, or NaN where more rows have a target than valid_rows= said
 
     @property
     def rows(self) -> int:
@@ -113,12 +115,15 @@ class Head:
         return torch.stack(tuple(wide), -1)
 
 
-def head_of(tensors: LinearTensors, options: LossOptions, layout: Layout, dtype: torch.dtype) -> Head:
-    """The rows of a call that was checked. On the CPU ignored rows are left out; elsewhere kernels skip them."""
+def head_of(
+    tensors: LinearTensors, options: LossOptions, layout: Layout, dtype: torch.dtype, valid_rows: int | None = None
+) -> Head:
+    """The rows of a call that was checked. On the CPU ignored rows are left out; elsewhere those that ``valid_rows``
+    has no room for are, and kernels skip the others."""
     problem = row_problem(tensors.scored(tensors.unmade(dtype)), options, layout, function="cross_entropy")
     outer = problem.logits.shape[0]
     hidden = tensors.input.detach().reshape(-1, tensors.input.shape[-1])
-    kept = _read_rows(problem)
+    kept, promise = _read_rows(problem, valid_rows)
     source = _unshifted(layout, outer, hidden.device) if layout.unread else None
     if kept is not None:
         source = kept if source is None else source.index_select(0, kept)
@@ -133,21 +138,37 @@ def head_of(tensors: LinearTensors, options: LossOptions, layout: Layout, dtype:
         projection=tensors.linear_weight.detach().reshape(outputs, -1).to(dtype),
         bias=None if bias is None else bias.detach().reshape(-1).to(dtype),
         problem=problem,
+        kept_promise=promise,
     )
 
 
-def _read_rows(problem: RowProblem) -> Tensor | None:
-    """Which rows have a target to score, None for all; refuses targets out of range on the CPU."""
+def _read_rows(problem: RowProblem, valid_rows: int | None) -> tuple[Tensor | None, Tensor | None]:
+    """Which rows have a target to score, None for all, and whether a promise of how many was kept; refuses targets
+    out of range on the CPU."""
     target = problem.target
-    if not problem.is_index or target.device.type != "cpu":
-        return None
+    if not problem.is_index:
+        return None, None
     read = target != problem.skip
+    if not on_host(target):
+        return _rows_in_front(read.any(1), valid_rows)
     bad = read & ((target < 0) | (target >= problem.classes))
     if bad.any():
         row = int(bad.reshape(-1).nonzero()[0])
         raise TargetOutOfRange(row, int(target.reshape(-1)[row]))
     some = read.any(1)
-    return None if some.all() else some.nonzero().squeeze(1)
+    if valid_rows is not None and int(some.sum()) > valid_rows:
+        raise errors.refuse("XEN057", came=valid_rows, rows=int(some.sum()))
+    return (None, None) if some.all() else (some.nonzero().squeeze(1), None)
+
+
+def _rows_in_front(some: Tensor, valid_rows: int | None) -> tuple[Tensor | None, Tensor | None]:
+    """The first ``valid_rows`` rows once those with a target stand in front. Sizes are known beforehand, so nothing
+    waits for the device; a promise that was too small turns the loss into NaN."""
+    if valid_rows is None or valid_rows >= some.shape[0]:
+        return None, None
+    kept = some.logical_not().sort(stable=True).indices[:valid_rows]
+    one = torch.ones((), dtype=torch.float32, device=some.device)
+    return kept, torch.where(some.sum() > valid_rows, torch.nan, one)
 
 
 def _unshifted(layout: Layout, outer: int, device: torch.device) -> Tensor:

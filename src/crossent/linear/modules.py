@@ -58,7 +58,8 @@ class LinearCrossEntropyLoss(_Base):
             given to ``forward`` take precedence.
 
     Shape:
-        ``forward(input, target, sample_weight=None, logit_scale=None, denominator=None)`` as the function.
+        ``forward(input, target, sample_weight=None, logit_scale=None, denominator=None, valid_rows=None)`` as the
+        function.
 
     Example:
         >>> import torch, crossent
@@ -93,6 +94,7 @@ class LinearCrossEntropyLoss(_Base):
         sample_weight: Tensor | None = None,
         logit_scale: Tensor | None = None,
         denominator: Tensor | None = None,
+        valid_rows: int | None = None,
     ) -> Tensor:
         """The loss; see the class."""
         weight, bias, outputs = self.linear.weight, self.linear.bias, (self.num_classes, *self.out_features)
@@ -105,7 +107,7 @@ class LinearCrossEntropyLoss(_Base):
             sample_weight=sample_weight, denominator=self.denominator if denominator is None else denominator,
             logit_scale=self.logit_scale if logit_scale is None else logit_scale, softcap=self.softcap,
             z_loss=self.z_loss, out_dtype=self.out_dtype, if_all_ignored=self.if_all_ignored, shift=self.shift,
-            memory_budget=self.memory_budget, backend=self.backend,
+            valid_rows=valid_rows, memory_budget=self.memory_budget, backend=self.backend,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

@@ -1,0 +1,76 @@
+"""A machine without a device tests what a device would forbid.
+
+:func:`as_on_a_device` makes crossent treat CPU tensors as those of a device whose numbers cannot be looked at, so
+that the ways taken there are tested with numbers. With ``nothing_read=True`` it also refuses, by a dispatch mode,
+every operation for which the host would have to wait for a device: numbers read back, shapes that depend on
+values, tensors made of the host's numbers (a transfer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from crossent import handover
+from crossent.backends import protocol
+
+READS = frozenset(
+    getattr(torch.ops.aten, name)
+    for name in (
+        "_local_scalar_dense", "item", "is_nonzero", "equal", "allclose", "nonzero", "nonzero_static",
+        "masked_select", "argwhere", "unique_consecutive", "_unique", "_unique2", "unique_dim", "bincount",
+    )
+)  # fmt: skip
+INDEXED = frozenset((torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_))
+
+
+class DeviceRead(AssertionError):
+    """The host would have waited for the device."""
+
+
+class NothingRead(TorchDispatchMode):
+    """Refuses what a device must not be asked, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operations += 1
+        reason = waits(func.overloadpacket, args, kwargs or {})
+        if reason is not None:
+            raise DeviceRead(f"{func}: {reason}")
+        return func(*args, **(kwargs or {}))
+
+
+def waits(packet: Any, args: Any, kwargs: Any) -> str | None:
+    """Why the host would wait for this operation, or None."""
+    if packet in READS:
+        return "reads the device"
+    if packet is torch.ops.aten.lift_fresh:
+        return "a tensor is made of the host's numbers and transferred"
+    if packet is torch.ops.aten.repeat_interleave and kwargs.get("output_size") is None:
+        return "the size of its result is read from the device"
+    if packet in INDEXED and any(isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8) for i in args[1]):
+        return "a mask: the number of its elements is read from the device"
+    kinds = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+    return f"a transfer between {' and '.join(sorted(kinds))}" if len(kinds) > 1 else None
+
+
+@contextmanager
+def as_on_a_device(monkeypatch: pytest.MonkeyPatch, *, nothing_read: bool = False) -> Iterator[NothingRead]:
+    """See the module. The dispatch mode alone would send every call to the composite; here it does not."""
+    rules = NothingRead()
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "HOSTS", frozenset())
+        if nothing_read:
+            patch.setattr(handover, "composite_context", lambda tensors: None)
+        with rules if nothing_read else nullcontext():
+            yield rules

@@ -1,0 +1,190 @@
+"""Nothing waits for a device: no number is read back, no shape depends on one, nothing is transferred.
+
+CPU tensors are made to take the ways of a device (``devices.py``), with the reference backend (plain torch): once
+under a mode that refuses every operation that would wait, once for what they compute. ``tests/gpu`` holds the
+real ones to the same rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import crossent
+import linear_cases
+from crossent import LinearPlan
+from devices import DeviceRead, NothingRead, as_on_a_device
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none"},
+    "options": {"label_smoothing": 0.1, "softcap": 3.0, "z_loss": 0.1, "logit_scale": 0.5},
+    "zero": {"if_all_ignored": "zero"},
+    "denominator": {"denominator": 3.0},
+    "denominator, zero": {"denominator": 3.0, "if_all_ignored": "zero"},
+}
+TENSORS: dict[str, tuple[str, ...]] = {
+    "nothing": (), "weights": ("weight", "sample_weight"), "scale": ("logit_scale",), "denominator": ("denominator",),
+}  # fmt: skip
+PLANS = (None, LinearPlan(rows=3), LinearPlan(rows=3, gradients="recompute"), LinearPlan(rows=4, classes=3))
+SHAPES = {"weight": (5,), "sample_weight": (7,), "logit_scale": (7,), "denominator": ()}
+
+
+def keywords(name: str, tensors: str, *, leaf: bool = True) -> dict[str, Any]:
+    """Numbers and tensors of a call on 7 rows of 5 classes; a combination that a call refuses is left out."""
+    known = {**LOSSES[name], "backend": "reference"}
+    for each in TENSORS[tensors]:
+        if each != "denominator" or known.get("reduction") not in ("sum", "none"):
+            grad = leaf and each in ("sample_weight", "logit_scale")
+            known[each] = torch.rand(SHAPES[each]).add_(0.5).requires_grad_(grad)
+    return known
+
+
+def differentiate(outputs: tuple[Tensor | None, ...], leaf: Tensor) -> Tensor:
+    """d sum of the outputs that can be differentiated / d leaf, without a look at any of them; the graph is kept."""
+    known = [output for output in outputs if output is not None and output.requires_grad]
+    ones = [torch.ones_like(output) for output in known]
+    return torch.autograd.grad(known, leaf, ones, retain_graph=True)[0]
+
+
+@pytest.mark.parametrize("tensors", TENSORS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_of_logits(name: str, tensors: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, target = torch.randn(7, 5, requires_grad=True), torch.tensor([0, 3, -100, 1, 2, 4, -100])
+    probabilities = torch.rand(7, 5, requires_grad=True)
+    known, plain = keywords(name, tensors), keywords(name, tensors, leaf=False)
+    with as_on_a_device(monkeypatch, nothing_read=True) as rules:
+        loss = crossent.cross_entropy(logits, target, **known)
+        for _ in range(2):
+            assert differentiate((loss,), logits).shape == logits.shape
+        differentiate(crossent.cross_entropy_with_stats(logits, target, **known), logits)
+        differentiate((crossent.cross_entropy(logits, probabilities, **plain),), probabilities)
+    assert rules.operations > 100
+
+
+@pytest.mark.parametrize("valid_rows", [None, 5, 100])
+@pytest.mark.parametrize("plan", PLANS, ids=str)
+@pytest.mark.parametrize("tensors", TENSORS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_of_a_linear_head(
+    name: str, tensors: str, plan: LinearPlan | None, valid_rows: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden, head = torch.randn(7, 6, requires_grad=True), torch.randn(5, 6, requires_grad=True)
+    bias, target = torch.randn(5, requires_grad=True), torch.tensor([0, 3, -100, 1, 2, 4, -100])
+    known = keywords(name, tensors, leaf=plan is None)
+    with as_on_a_device(monkeypatch, nothing_read=True) as rules:
+        loss = crossent.linear_cross_entropy(
+            hidden, head, target, linear_bias=bias, options=plan, valid_rows=valid_rows, **known
+        )
+        for leaf in (hidden, head, bias):  # the second one on is made again
+            assert differentiate((loss,), leaf).shape == leaf.shape
+    assert rules.operations > 100
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_readouts_and_sequences_of_a_linear_head(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = torch.randn(2, 7, 6, dtype=dtype, requires_grad=True)
+    head, target = torch.randn(9, 6, dtype=dtype, requires_grad=True), torch.randint(0, 9, (2, 7))
+    plan = LinearPlan(rows=2)
+    with as_on_a_device(monkeypatch, nothing_read=True):
+        stats = crossent.linear_cross_entropy_with_stats(
+            hidden, head, target, shift=1, top_k=3, valid_rows=12, options=plan, backend="reference"
+        )
+        assert differentiate(stats, head).dtype == dtype
+    assert stats.top_classes is not None and stats.top_classes.shape == (2, 7, 3)
+
+
+def test_the_rules_can_fail() -> None:
+    mask, numbers, two, zero = torch.tensor([True, False]), torch.ones(2), torch.tensor([1, 2]), torch.zeros(())
+    broken = (
+        lambda: numbers.sum().item(),
+        lambda: bool(mask.any()),
+        lambda: numbers[mask],
+        lambda: mask.nonzero(),
+        lambda: numbers.masked_select(mask),
+        lambda: numbers.repeat_interleave(two),
+        lambda: numbers.index_put((mask,), zero),
+        lambda: torch.equal(numbers, numbers),
+        lambda: torch.tensor(3.0),
+        lambda: numbers + torch.as_tensor(3.0),
+        lambda: numbers.to("meta").copy_(numbers),
+    )
+    for each in broken:
+        with NothingRead(), pytest.raises(DeviceRead):
+            each()
+    with NothingRead():
+        numbers.index_select(0, two - 1).sum()
+
+
+# ---- what the way of a device computes -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", list(linear_cases.cases()), ids=str)
+@pytest.mark.parametrize("way", ["all rows", "valid_rows"])
+def test_the_way_of_a_device_is_right(case: linear_cases.LinearCase, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every layout and option, all rows computed or those in front, against the plain head."""
+    arguments = linear_cases.make(case)
+    target, more = arguments.target, {}
+    if way == "valid_rows":
+        if target.is_floating_point():
+            pytest.skip("probability targets have no ignored rows")
+        more["valid_rows"] = valid_rows(case, arguments)
+    exact = arguments.plain()
+    upstream = torch.randn(exact.shape, dtype=torch.float64)
+    leaves = list(arguments.leaves.values())
+    expected = torch.autograd.grad(exact, leaves, upstream)
+    with as_on_a_device(monkeypatch):
+        loss = arguments.run(backend="reference", options=LinearPlan(rows=3), **more)
+        got = torch.autograd.grad(loss, leaves, upstream)
+    torch.testing.assert_close(loss, exact.detach(), equal_nan=True)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+def valid_rows(case: linear_cases.LinearCase, arguments: linear_cases.LinearArguments) -> int:
+    """How many rows have a target."""
+    target = arguments.target
+    if arguments.shift:
+        target = target[..., arguments.shift :]
+    read = target != arguments.keywords.get("ignore_index", -100)
+    lead = arguments.input.dim() - 1
+    return int(read.reshape(*read.shape[:lead], -1).any(-1).sum()) if read.dim() > lead else int(read.sum())
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("promise", [0, 2, 3, 4, 6])
+def test_a_broken_promise_is_nan(promise: int, reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, head = torch.randn(6, 3, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+    target = torch.tensor([-100, 2, -100, 0, 3, -100])
+    expected = crossent.linear_cross_entropy(hidden, head, target, reduction=reduction, backend="reference")
+    with as_on_a_device(monkeypatch):
+        loss = crossent.linear_cross_entropy(
+            hidden, head, target, reduction=reduction, backend="reference", valid_rows=promise, if_all_ignored="zero"
+        )
+        gradient = torch.autograd.grad(loss.sum(), head)[0]
+    if promise < 3:
+        assert loss.isnan().all()
+        assert gradient.isnan().all() or promise == 0
+    else:
+        torch.testing.assert_close(loss, expected)
+        assert gradient.isfinite().all()
+
+
+def test_a_target_out_of_range_is_nan_where_it_cannot_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an exception (which would have to wait) nor a wrong number (docs/differences.md)."""
+    logits, weight = torch.randn(5, 4, requires_grad=True), torch.rand(4)
+    head = torch.randn(4, 4, requires_grad=True)
+    with as_on_a_device(monkeypatch):
+        for bad in (-1, 4, 2**40):
+            target = torch.tensor([0, bad, 2, -100, 1])
+            for more in ({}, {"weight": weight}, {"label_smoothing": 0.1}):
+                rows = crossent.cross_entropy(logits, target, reduction="none", backend="reference", **more)
+                gradient = torch.autograd.grad(rows.sum(), logits)[0]
+                assert rows.isnan().tolist() == gradient.isnan().all(1).tolist() == [False, True, False, False, False]
+                assert not gradient[[0, 2, 3, 4]].isnan().any()
+                loss = crossent.linear_cross_entropy(logits, head, target, backend="reference", **more)
+                assert loss.isnan()
