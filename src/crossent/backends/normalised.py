@@ -1,7 +1,8 @@
 """Rows that are log-probabilities already (nll_loss): nothing is exponentiated, max = log_sum = 0.
 
 With index targets and no smoothing only the target's column is read and written: a gather and a scatter,
-which torch does at full speed. The rest (probabilities against log-probabilities) is plain torch.
+which torch does at full speed on every device. The rest (probabilities against log-probabilities) is plain torch.
+The engines share this page. On the CPU they have refused targets out of range before; elsewhere those make the row NaN.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from crossent.backends.protocol import RowProblem, Rows
+from crossent.backends.protocol import RowProblem, Rows, on_host
 
 
 def row_sums(problem: RowProblem) -> tuple[Tensor, Tensor]:
@@ -25,6 +26,8 @@ def row_sums(problem: RowProblem) -> tuple[Tensor, Tensor]:
     read = _read(problem)
     safe = _safe(problem)
     own = _z(problem, problem.logits.gather(1, safe))[:, 0]
+    if not on_host(own):
+        own = torch.where(_exists(problem), own, torch.nan)
     mass = torch.full_like(own, problem.on)
     if problem.class_weight is not None:
         mass = mass * problem.class_weight[safe[:, 0]]
@@ -41,6 +44,8 @@ def gradient(problem: RowProblem, hard: Tensor, out: Tensor) -> Tensor | None:
         own = torch.full_like(hard, problem.on)
         if problem.class_weight is not None:
             own = own * problem.class_weight[safe[:, 0]]
+        if not on_host(own):
+            own = torch.where(_exists(problem), own, torch.nan)
         dz = (-hard * own)[:, None]
     else:
         safe, logits = None, problem.logits
@@ -54,6 +59,8 @@ def gradient(problem: RowProblem, hard: Tensor, out: Tensor) -> Tensor | None:
         out.copy_(d_logits)
     else:
         out.zero_().scatter_(1, safe, d_logits.to(out.dtype))
+        if not on_host(out):
+            out.masked_fill_(~_exists(problem)[:, None], torch.nan)
     return d_scale
 
 
@@ -74,10 +81,17 @@ def _read(problem: RowProblem) -> Tensor | None:
 
 
 def _safe(problem: RowProblem) -> Tensor:
-    """(outer, 1, inner) target classes, 0 where a row is not read."""
+    """(outer, 1, inner) target classes, 0 where a row is not read, in range where that was not checked."""
     read = _read(problem)
     target = problem.target[:, None]
-    return target if read is None else torch.where(read, target, 0)
+    safe = target if read is None else torch.where(read, target, 0)
+    return safe if on_host(target) else safe.clamp(0, problem.classes - 1)
+
+
+def _exists(problem: RowProblem) -> Tensor:
+    """(outer, inner) bool: the row is not read, or its class is in range."""
+    target = problem.target
+    return (target == problem.skip) | ((target >= 0) & (target < problem.classes))
 
 
 def _scale(rows: Rows) -> float | Tensor:

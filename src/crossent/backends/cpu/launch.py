@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from crossent.backends.cpu import memory, normalised, threads
+from crossent.backends import normalised
+from crossent.backends.cpu import memory, threads
 from crossent.backends.cpu.cache import entry
 from crossent.backends.cpu.layout import (
     KIND,
