@@ -98,7 +98,7 @@ OPTIONS: dict[str, Call] = {
     "sample_weight": lambda home, a, y: home.cross_entropy(a, y, sample_weight=a.detach()[:, 0].abs(), denominator=3.0),
     "zero if all ignored": lambda home, a, y: home.cross_entropy(a, y, if_all_ignored="zero", out_dtype=torch.float64),
     "class_dim, shift": lambda home, a, y: home.cross_entropy(a[None], y[None], class_dim=-1, shift=1),
-    "stats": lambda home, a, y: sum(t.sum() for t in home.cross_entropy_with_stats(a, y)[:5]),
+    "stats": lambda home, a, y: sum(t.sum() for t in (*home.cross_entropy_with_stats(a, y),)[:5]),
 }
 
 

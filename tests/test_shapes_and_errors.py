@@ -210,6 +210,9 @@ def call(home: Any, function: str, row: Row, **more: Any) -> Any:
     return outcome(run)
 
 
+OLD_TORCH_TAKES = ("nll_loss", "(4,) (4,)")  # torch 2.8 takes the first of four labels, 2.13 refuses
+
+
 def check_row(function: str, row: Row, backend: str | None) -> None:
     theirs = call(F, function, row)
     with serving() as calls:
@@ -219,11 +222,12 @@ def check_row(function: str, row: Row, backend: str | None) -> None:
         assert (type(ours), first_line(ours)) == (type(theirs), str(theirs))
         assert not calls
         return
-    if row.torch_serves and backend is not None:  # an explicit backend never hands over: it says so
+    served_by_torch = row.torch_serves or (function, row.name.rpartition(" ")[0]) == OLD_TORCH_TAKES
+    if served_by_torch and backend is not None:  # an explicit backend never hands over: it says so
         assert isinstance(ours, RuntimeError) and "XEN042" in str(ours), ours
         return
     assert not isinstance(ours, Exception), ours
-    by = "torch" if row.torch_serves else expected_server(backend)
+    by = "torch" if served_by_torch else expected_server(backend)
     assert [served.by for served in calls] == [by]
     low = [t.dtype for t in row.args if isinstance(t, torch.Tensor) and t.dtype in FLOATS[2:]]
     loose = {"rtol": 0.04, "atol": 0.04} if low or row.kwargs.get("dtype") in FLOATS[2:] else {}

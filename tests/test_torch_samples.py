@@ -134,7 +134,7 @@ def test_error_inputs(dtype: torch.dtype, backend: str | None) -> None:
         assert (type(ours), first_line(ours)) == (type(theirs), str(theirs)), (error.sample.label, ours)
         assert isinstance(ours, error.kind) and re.search(error.pattern, str(ours))
         torch_samples.passed[str(backend)] += 1
-    assert count == 8
+    assert count == torch_samples.ERROR_INPUTS
 
 
 def test_who_is_left_to_torch() -> None:

@@ -143,6 +143,9 @@ class ErrorSample:
     pattern: str
 
 
+ERROR_INPUTS = 8 if any(module.module_error_inputs_func is not None for module in module_infos()) else 0  # 2.8: none
+
+
 def error_samples(dtype: torch.dtype) -> Iterator[ErrorSample]:
     """Every error input of every entry (2.13: OpInfo has none for these functions, ModuleInfo has eight)."""
     torch.manual_seed(20)

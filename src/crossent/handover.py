@@ -51,7 +51,7 @@ def remove_listener(callback: Callable[[Served], None]) -> None:
 
 def notify(function: str, input: Tensor, by: str, reason: str | None = None) -> None:
     """Tell the listeners."""
-    if _listeners and not torch.compiler.is_compiling():
+    if _listeners and not internals.makes_graph():
         served = Served(function, tuple(input.shape), input.dtype, by, reason)
         for callback in _listeners:
             callback(served)

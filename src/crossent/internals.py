@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._guards import TracingContext
 from torch.autograd import forward_ad
 from torch.nn import _reduction
 from torch.overrides import _get_current_function_mode_stack
@@ -35,6 +36,11 @@ dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 function_modes: Callable[[], int] = torch._C._len_torch_function_stack
 tracing_state: Callable[[], Any] = torch._C._get_tracing_state
 is_compiling = torch.compiler.is_compiling
+
+
+def makes_graph() -> bool:
+    """Whether torch.compile reads this call or, later, traces what it read (in torch 2.8 a loss module is a leaf)."""
+    return is_compiling() or TracingContext.try_get() is not None
 
 
 def deprecated_mean(reduction: str) -> str:

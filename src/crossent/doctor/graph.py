@@ -143,13 +143,13 @@ def has_parameter(step: Step | None) -> bool:
 def leaves(node: Any, most: int) -> list[Tensor] | None:
     """The leaves below a root; None if more than ``most`` operations stand between."""
     found: list[Tensor] = []
-    level, seen = [node], {id(node)}
+    level, seen = [node], {node}  # the nodes themselves: the id of one that is let go is given to the next
     while level:
         if len(seen) > most:
             return None
         found += [current.variable for current in level if kind_of(current) == "AccumulateGrad"]
-        following = {id(parent): parent for current in level for parent in parents(current)}
-        level = [parent for key, parent in following.items() if key not in seen]
+        following = dict.fromkeys(parent for current in level for parent in parents(current))
+        level = [parent for parent in following if parent not in seen]
         seen |= following.keys()
     return found
 
@@ -157,7 +157,7 @@ def leaves(node: Any, most: int) -> list[Tensor] | None:
 def search(node: Any, kinds: frozenset[str], most: int = 200) -> list[Step]:
     """The nearest nodes of these kinds below a root, breadth first; nothing above a hit is looked at."""
     hits: list[Step] = []
-    level, seen = [node], {id(node)}
+    level, seen = [node], {node}
     while level and len(seen) < most:
         following: list[Any] = []
         for current in level:
@@ -166,8 +166,8 @@ def search(node: Any, kinds: frozenset[str], most: int = 200) -> list[Step]:
                 hits.append(Step(kind, current))
                 continue
             for parent in parents(current):
-                if id(parent) not in seen:
-                    seen.add(id(parent))
+                if parent not in seen:
+                    seen.add(parent)
                     following.append(parent)
         level = following
     return hits

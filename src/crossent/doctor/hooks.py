@@ -21,7 +21,13 @@ from crossent.doctor.arguments import POSITIONAL
 from crossent.scripted import compiles_as
 
 MARK = "__crossent_watches__"  # on every function that the doctor has put somewhere
-CROSSENTS = ("cross_entropy", "nll_loss")
+CROSSENTS: dict[str, tuple[str, ModuleType]] = {  # crossent's name: (what it is to the doctor, where it is defined)
+    "cross_entropy": ("cross_entropy", functional),
+    "nll_loss": ("nll_loss", functional),
+    "cross_entropy_with_stats": ("cross_entropy", functional),
+    "linear_cross_entropy": ("linear_cross_entropy", linear_functional),
+    "linear_cross_entropy_with_stats": ("linear_cross_entropy", linear_functional),
+}
 
 
 class Hooks:
@@ -73,7 +79,7 @@ class Hooks:
 
         @functools.wraps(original)
         def watched(*args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or internals.tracing_state() is not None:
+            if internals.makes_graph() or internals.tracing_state() is not None:
                 return original(*args, **kwargs)
             return watch.call(name, original, args, kwargs)
 
@@ -84,7 +90,7 @@ class Hooks:
 
         @functools.wraps(original)
         def watched(input: Any, weight: Any, padding_idx: Any = None, *args: Any, **kwargs: Any) -> Any:
-            if not torch.compiler.is_compiling() and watch.is_due:
+            if not internals.makes_graph() and watch.is_due:
                 watch.embedding(input, weight, padding_idx)
             return original(input, weight, padding_idx, *args, **kwargs)
 
@@ -95,7 +101,7 @@ class Hooks:
 
         @functools.wraps(original)
         def backward(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if watch.is_due and not torch.compiler.is_compiling():
+            if watch.is_due and not internals.makes_graph():
                 watch.backward(self)
             return original(self, *args, **kwargs)
 

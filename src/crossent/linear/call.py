@@ -120,10 +120,11 @@ def _autocasts(input: Tensor) -> bool:
 
 def _torch_owns(tensors: LinearTensors) -> str | None:
     """Why torch's own function must see this call, or None."""
-    for tensor in tensors[:3]:
+    plain = (*tensors,)  # torch 2.8's Dynamo cannot slice a NamedTuple
+    for tensor in plain[:3]:
         if not isinstance(tensor, Tensor):
             return "an argument is not a tensor"
-    for tensor in tensors[3:5]:
+    for tensor in plain[3:5]:
         if tensor is not None and not isinstance(tensor, Tensor):
             return "an argument is not a tensor"
     return handover.torch_owns(tensors)

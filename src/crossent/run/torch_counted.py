@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossent import handover, patching
+from crossent import handover, internals, patching
 
 torch_cross_entropy = F.cross_entropy
 torch_nll_loss = F.nll_loss
@@ -35,7 +35,7 @@ def install(listener: Callable[[Any], None]) -> None:
 
 
 def _count(function: str, input: Any, shape: Optional[tuple[int, ...]] = None) -> None:
-    if isinstance(input, Tensor) and not getattr(_inside, "linear", False):
+    if isinstance(input, Tensor) and not getattr(_inside, "linear", False) and not internals.makes_graph():
         served = handover.Served(function, shape or tuple(input.shape), input.dtype, "torch", None)
         for listener in _listeners:
             listener(served)
