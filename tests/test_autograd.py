@@ -223,6 +223,32 @@ def test_double_backward_of_the_stats(backend: str | None) -> None:
     torch.autograd.gradgradcheck(run, (x(5, 4, dtype=torch.float64).requires_grad_(),))
 
 
+@FUNCTIONS
+@EVERY_BACKEND
+def test_batched_gradients(function: str, backend: str | None) -> None:
+    """is_grads_batched: the backward of a forward that a kernel made runs under vmap."""
+    ours, theirs = pair(function, backend)
+    gradients = []
+    for run in (ours, theirs):
+        leaf = x(5, 4).requires_grad_()
+        gradients += torch.autograd.grad(run(leaf), leaf, x(3, seed=1), is_grads_batched=True)
+    torch.testing.assert_close(*gradients)
+
+
+@FUNCTIONS
+@EVERY_BACKEND
+def test_backward_under_forward_ad(function: str, backend: str | None) -> None:
+    """The gradient is linear in the upstream one, so its tangent is the gradient at the upstream tangent."""
+    ours, _ = pair(function, backend)
+    leaf = x(5, 4).requires_grad_()
+    loss = ours(leaf)
+    with torch.autograd.forward_ad.dual_level():
+        upstream = torch.autograd.forward_ad.make_dual(torch.tensor(1.0), torch.tensor(-2.0))
+        (gradient,) = torch.autograd.grad(loss, leaf, upstream, retain_graph=True)
+        value, tangent = torch.autograd.forward_ad.unpack_dual(gradient)
+    torch.testing.assert_close((value, tangent), (torch.autograd.grad(loss, leaf)[0], -2 * value))
+
+
 @EVERY_BACKEND
 def test_gradient_penalty(backend: str | None) -> None:
     """create_graph inside a training step: the common use of double backward."""

@@ -116,6 +116,18 @@ def test_d3_unbatched_input_with_one_target_in_a_vector(function: str, backend: 
 
 
 @EVERY_BACKEND
+def test_d3_label_smoothing_of_such_labels(backend: str | None) -> None:
+    """With smoothing torch refuses (C), (1,) at once, and the weighted mean of labels of type uint8."""
+    one, byte = torch.tensor([2]), torch.tensor([2, 0], dtype=torch.uint8)
+    weighted = {"weight": torch.tensor([1.0, 2.0, 3.0, 4.0]), "label_smoothing": 0.1}
+    for input, labels, options in ((x(4), one, {"label_smoothing": 0.1}), (x(2, 4), byte, weighted)):
+        assert isinstance(outcome(lambda a=input, y=labels, o=options: F.cross_entropy(a, y, **o)), RuntimeError)
+        ours = crossent.cross_entropy(input, labels, **options, backend=backend)
+        usual = labels.long() if labels is byte else labels[0]
+        torch.testing.assert_close(ours, F.cross_entropy(input, usual, **options))
+
+
+@EVERY_BACKEND
 def test_d4_nll_loss_of_a_channels_last_input(backend: str | None) -> None:
     leaf = x(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
     labels = torch.randint(3, (2, 4, 5))
@@ -135,6 +147,10 @@ def test_d5_no_classes(backend: str | None) -> None:
     options = {"reduction": "sum", "label_smoothing": 0.1}
     assert F.cross_entropy(none, labels, **options).isnan()
     assert crossent.cross_entropy(none, labels, **options, backend=backend) == 0
+    ignored = torch.full((2, 3), -100)
+    refusal = outcome(lambda: F.cross_entropy(x(2, 0, 3), ignored, reduction="sum"))
+    assert "size mismatch" in str(refusal)
+    assert crossent.cross_entropy(x(2, 0, 3), ignored, reduction="sum", backend=backend) == 0
 
 
 @EVERY_BACKEND

@@ -48,6 +48,31 @@ def fields(z: torch.Tensor, target: torch.Tensor, z_loss: float) -> dict[str, to
     }  # fmt: skip
 
 
+NEEDS: dict[str, set[str]] = {  # which fields have a gradient, by what needs one
+    "logits": {"loss", *DIFFERENTIABLE},
+    "logit_scale": {"loss", *DIFFERENTIABLE},
+    "probabilities": {"loss", "nll"},
+    "sample_weight": {"loss"},
+}
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("needing", NEEDS)
+def test_gradients_where_there_are_some(needing: str, backend: str | None) -> None:
+    """A field that depends on nothing that needs a gradient needs none; and all do at once, under create_graph too."""
+    tensors = {"logits": x(6, 5), "logit_scale": x(6, seed=1), "sample_weight": x(6, seed=2).abs()}
+    tensors["probabilities"] = x(6, 5, seed=3).softmax(1)
+    leaf = tensors[needing].requires_grad_()
+    target = tensors["probabilities"] if needing == "probabilities" else LABELS
+    given = {name: tensors[name] for name in ("logit_scale", "sample_weight")}
+    stats = crossent.cross_entropy_with_stats(tensors["logits"], target, **given, backend=backend)
+    assert {name for name, field in stats._asdict().items() if field.requires_grad} == NEEDS[needing]
+    total = sum(field.sum() for name, field in stats._asdict().items() if name in ("loss", *DIFFERENTIABLE))
+    (once,) = torch.autograd.grad(total, leaf, retain_graph=True)
+    (again,) = torch.autograd.grad(total, leaf, create_graph=True)
+    torch.testing.assert_close(once, again)
+
+
 def check(stats: Any, expected: dict[str, torch.Tensor]) -> None:
     for name, value in expected.items():
         torch.testing.assert_close(getattr(stats, name), value, rtol=1e-9, atol=1e-12, equal_nan=True)

@@ -43,9 +43,7 @@ def loss(function: str, tensors: LossTensors, options: LossOptions, readouts: bo
             if ops.fits(tensors.input.device.type, options.backend):
                 return (ops.loss(function, tensors, options, layout, dtype),)
         _refuse_backend(options, reason)
-        answer = composite.evaluate(function, tensors, options, layout, dtype, readouts)
-        handover.notify(function, tensors.input, "composite", reason)
-        return answer
+        return _by_composite(function, tensors, options, layout, dtype, readouts, reason)
     backend, reason = dispatch.choose(options.backend, tensors.input.device, tensors.input.dtype)
     if reason is not None and plain and handover.torch_is_right(tensors.input):
         return _torch_answers(function, tensors, options, readouts, reason)
@@ -60,6 +58,20 @@ def _torch_answers(
     if readouts:
         raise errors.refuse("XEN042", reason=reason, came="cross_entropy_with_stats")
     return (answer,)
+
+
+def _by_composite(
+    function: str, tensors: LossTensors, options: LossOptions, layout: Layout, dtype: torch.dtype, readouts: bool,
+    reason: str,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    try:
+        answer = composite.evaluate(function, tensors, options, layout, dtype, readouts)
+    except (IndexError, RuntimeError):
+        if not internals.is_compiling():
+            handover.ask_torch(function, tensors, options)  # a label out of range: torch says so in its words
+        raise
+    handover.notify(function, tensors.input, "composite", reason)
+    return answer
 
 
 def _autocasts(input: Tensor) -> bool:

@@ -69,14 +69,11 @@ def row_terms(
 ) -> RowTerms:
     """All per-row terms of a call whose shapes were checked; ``dim`` is the class dimension."""
     is_index = not target.is_floating_point()
+    if input.size(dim) == 0:
+        input, target, weight = _one_empty_class(input, target, weight, dim, ignore_index)
     read = torch.ones_like(input.select(dim, 0), dtype=torch.bool)
     if is_index:
-        read = target != ignore_index
-        target = torch.where(read, target.to(torch.int64), torch.zeros_like(target, dtype=torch.int64))
-        # Before the map: the gradient of tanh or of the scale would carry a NaN back.
-        input = torch.where(read.unsqueeze(dim), input, torch.zeros_like(input))
-        if logit_scale is not None and logit_scale.dim() > 0:
-            logit_scale = torch.where(read, logit_scale, torch.zeros_like(logit_scale))
+        input, target, logit_scale, read = _blanked(input, target, logit_scale, dim, ignore_index)
     z = map_logits(input, logit_scale, softcap, dim)
     top, shifted, log_sum = _normaliser(z, dim, normalised)
     smoothing = label_smoothing if label_smoothing > 0.0 else 0.0
@@ -86,14 +83,14 @@ def row_terms(
         row, share, nll = _probability_rows(shifted, log_sum, target, weight, dim, smoothing)
     lse = top + log_sum
     zeros = torch.zeros_like(row)
-    squares = z_loss * lse.square() if z_loss > 0.0 else zeros
-    entropy, predicted, rank = zeros, zeros, zeros
+    squares, entropy, predicted, rank = zeros, zeros, zeros, zeros
+    if z_loss > 0.0:
+        squares = z_loss * lse.square()
+    elif readouts:
+        squares = torch.where(read, zeros, lse)  # 0 below, and connected as the other fields are
     if readouts:
         entropy = _entropy(shifted, log_sum, dim)
-        predicted = z.detach().max(dim).indices
-        rank = torch.full_like(predicted, -1)
-        if is_index:  # of z, not of z - max: beside an infinite logit that is NaN
-            rank = (z.detach() > z.detach().gather(dim, target.unsqueeze(dim))).sum(dim)
+        predicted, rank = _reading(z.detach(), target, dim)
     return RowTerms(
         row=torch.where(read, row + squares, zeros),
         share=torch.where(read, share, zeros),
@@ -105,6 +102,35 @@ def row_terms(
         predicted=predicted,
         rank=rank,
     )
+
+
+def _blanked(
+    input: Tensor, target: Tensor, logit_scale: Optional[Tensor], dim: int, ignore_index: int
+) -> tuple[Tensor, Tensor, Optional[Tensor], Tensor]:
+    """Zeros for all that stands in rows that are not read; and which rows are.
+
+    Before the map: the gradient of tanh or of the scale would carry a NaN back.
+    """
+    target = target.to(torch.int64)  # first: compared as uint8, -100 would be 156
+    read = target != ignore_index
+    if logit_scale is not None and logit_scale.dim() > 0:
+        logit_scale = torch.where(read, logit_scale, torch.zeros_like(logit_scale))
+    input = torch.where(read.unsqueeze(dim), input, torch.zeros_like(input))
+    return input, torch.where(read, target, torch.zeros_like(target)), logit_scale, read
+
+
+def _one_empty_class(
+    input: Tensor, target: Tensor, weight: Optional[Tensor], dim: int, ignore_index: int
+) -> tuple[Tensor, Tensor, Optional[Tensor]]:
+    """Sums over no class as those over one that has no weight and that no label means."""
+    if target.is_floating_point():
+        target = target.sum(dim, keepdim=True)
+    else:
+        target = target.to(torch.int64)
+        target = torch.where(target == ignore_index, target, 1)
+    if weight is not None:
+        weight = weight.reshape(-1).sum(0, keepdim=True)
+    return input.sum(dim, keepdim=True), target, weight
 
 
 def _normaliser(z: Tensor, dim: int, normalised: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -156,7 +182,11 @@ def reduce(
     total = rows.sum()
     if reduction == "sum":
         return total
-    below = share.sum() if denominator is None else denominator.to(rows.dtype).reshape(())
+    if denominator is None:
+        below = share.sum()
+        below = below / (below != 0)  # a mean over no weight is NaN, also where smoothing or z-loss leave a total
+    else:
+        below = denominator.to(rows.dtype).reshape(())
     if zero_if_empty:
         nothing = torch.logical_not(terms.read.any())
         below = torch.where(nothing, torch.ones_like(below), below)
@@ -168,6 +198,15 @@ def _weighted(rows: Tensor, weight: Optional[Tensor], dim: int) -> Tensor:
     if weight is None:
         return rows
     return weight.to(rows.dtype).reshape([-1] + [1] * (rows.dim() - dim - 1)) * rows
+
+
+def _reading(z: Tensor, target: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Lowest index of the maximum, and how many classes exceed the target (-1 with probabilities)."""
+    predicted = z.max(dim).indices
+    if target.is_floating_point():
+        return predicted, torch.full_like(predicted, -1)
+    # of z, not of z - max: beside an infinite logit that is NaN
+    return predicted, (z > z.gather(dim, target.unsqueeze(dim))).sum(dim)
 
 
 def _entropy(shifted: Tensor, log_sum: Tensor, dim: int) -> Tensor:

@@ -215,7 +215,8 @@ def _range(call: CallFacts, input: Tensor, target: Tensor) -> tuple[int, int, in
         return None
     if not _is_integer(call.ignore_index) or internals.context() is not None:
         return None
-    counted = target.detach()[target.detach() != call.ignore_index]
+    target = target.detach().to(torch.int64)
+    counted = target[target != call.ignore_index]
     if counted.numel() == 0:
         return 0, 0, 0
     bad = (counted < 0) | (counted >= classes(input, call.class_dim))

@@ -112,30 +112,30 @@ def torch_is_right(input: Tensor) -> bool:
 def refer_to_torch(function: str, tensors: LossTensors, options: LossOptions, reason: str) -> Tensor:
     """Let torch's own function answer; if it refuses, add crossent's lines to its exception."""
     came = _beyond_torch(tensors, options)
-    try:
-        answer = call_torch(function, tensors, options)
-    except REFUSED_BY_TORCH as exception:
-        raise errors.advise(exception, _facts(function, tensors, options)) from None
+    answer = ask_torch(function, tensors, options)
     if came is not None or options.backend is not None:
         raise errors.refuse("XEN042", reason=reason, came=came or f"backend={options.backend!r}")
     notify(function, tensors.input, "torch", reason)
     return answer
 
 
-def call_torch(function: str, tensors: LossTensors, options: LossOptions) -> Tensor:
-    """torch's own loss with the arguments that torch knows."""
+def ask_torch(function: str, tensors: LossTensors, options: LossOptions) -> Tensor:
+    """torch's own loss with the arguments that torch knows, and our lines in what it refuses."""
     input = tensors.input
     if options.class_dim is not None and isinstance(input, Tensor) and input.dim() > 1:
         input = input.movedim(options.class_dim, 1)
     smoothing = {"label_smoothing": options.label_smoothing} if function == "cross_entropy" else {}
-    return TORCH[function](
-        input,
-        tensors.target,
-        tensors.weight,
-        ignore_index=options.ignore_index,
-        reduction=options.reduction,
-        **smoothing,
-    )
+    try:
+        return TORCH[function](
+            input,
+            tensors.target,
+            tensors.weight,
+            ignore_index=options.ignore_index,
+            reduction=options.reduction,
+            **smoothing,
+        )
+    except REFUSED_BY_TORCH as exception:
+        raise errors.advise(exception, _facts(function, tensors, options)) from None
 
 
 def refuse_range(function: str, tensors: LossTensors, options: LossOptions, row: int, unread: int) -> Exception:

@@ -34,6 +34,7 @@ legacy_reduction: Callable[..., str] = _reduction.legacy_get_string  # size_aver
 peek_functorch: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
 dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 function_modes: Callable[[], int] = torch._C._len_torch_function_stack
+is_batched: Callable[[Tensor], bool] = torch._C._functorch.is_legacy_batchedtensor  # by is_grads_batched, not vmap
 tracing_state: Callable[[], Any] = torch._C._get_tracing_state
 is_compiling = torch.compiler.is_compiling
 
@@ -64,6 +65,15 @@ def context() -> str | None:
     if dispatch_modes() > 0:
         return "TorchDispatchMode"
     return None
+
+
+def backward_context(upstream: tuple[Tensor | None, ...]) -> str | None:
+    """Why this backward cannot be a kernel's: its gradients are differentiated, batched or traced; or None."""
+    if torch.is_grad_enabled():
+        return "create_graph"
+    if any(gradient is not None and is_batched(gradient) for gradient in upstream):
+        return "is_grads_batched"
+    return context()
 
 
 def function_mode() -> str | None:

@@ -42,6 +42,14 @@ def fields(backend: Backend, layout: Layout, problem: RowProblem, numbers: RowSt
     )
 
 
+def constant(fields: tuple[Tensor, ...], needs_input_grad: tuple[bool, ...]) -> tuple[Tensor, ...]:
+    """Those of FIELDS that depend on nothing that needs a gradient (``needs_input_grad`` as RowLoss has it)."""
+    _, wants_input, wants_target, _, _, _, wants_scale = needs_input_grad
+    if wants_input or wants_scale:
+        return fields[4:]
+    return fields[1:] if wants_target else fields  # probabilities are in nll alone
+
+
 def plain_problem(problem: RowProblem) -> RowProblem:
     """The same rows without class weights and smoothing; the problem itself where it has none."""
     if problem.class_weight is None and problem.on == 1.0 and problem.off == 0.0:

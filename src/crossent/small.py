@@ -53,16 +53,15 @@ def loss(
     weight: Tensor | None,
     ignore_index: int,
     reduction: str,
-    label_smoothing: float | None = None,
+    *label_smoothing: float,
 ) -> Tensor:
     """torch's own, with crossent's lines added to what it refuses."""
-    smoothing = () if label_smoothing is None else (label_smoothing,)
     try:
-        answer = internals.TORCH[function](input, target, weight, None, ignore_index, None, reduction, *smoothing)
+        answer = internals.TORCH[function](input, target, weight, None, ignore_index, None, reduction, *label_smoothing)
     except handover.REFUSED_BY_TORCH as exception:
         facts = errors.CallFacts(
             function=function, input=input, target=target, weight=weight, ignore_index=ignore_index,
-            reduction=reduction, label_smoothing=label_smoothing or 0.0,
+            reduction=reduction, label_smoothing=(*label_smoothing, 0.0)[0],
         )  # fmt: skip
         raise errors.advise(exception, facts) from None
     handover.notify(function, input, "torch", REASON)

@@ -6,7 +6,8 @@ Three rules, each bought with a bug somewhere else:
   readable, and the node carries ``crossent_call``, which says what was called;
 * everything a backward needs goes through ``save_for_backward``, so version checks, saved-tensor hooks
   and checkpointing see it;
-* in a backward, grad mode on means ``create_graph``: the gradient is then that of the composite.
+* in a backward, grad mode on means ``create_graph``, and a transform or mode may be on that was not in the forward
+  (``is_grads_batched``): the gradient is then that of the composite.
 
 There are no ``vmap`` or ``jvp`` static methods: a kernel cannot serve them (``handover.py`` sends such calls to
 the composite), and their mere presence breaks ``torch.compile(fullgraph=True)``.

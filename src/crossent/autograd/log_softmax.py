@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossent import composite
+from crossent import composite, internals
 from crossent.backends.protocol import Backend, Rows, compute_dtype
 from crossent.problem import Layout, rows_of
 
@@ -55,7 +55,7 @@ class RowLogSoftmax(torch.autograd.Function):
         (upstream,) = grad_outputs
         log_probs, input, scale = ctx.saved_tensors
         scale = ctx.number if scale is None else scale
-        if torch.is_grad_enabled():
+        if internals.backward_context(grad_outputs) is not None:
             return None, *_composite_gradients(ctx, call, log_probs, input, scale, upstream)
         # Without a map the logits are not needed: the log-probabilities stand in for them.
         rows = rows_of(log_probs if input is None else input, scale, call.softcap, call.layout)

@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from crossent import composite, errors, readouts, stats
+from crossent import composite, errors, internals, readouts, stats
 from crossent.backends.protocol import Backend, RowGradWant, RowProblem, on_host
 from crossent.options import LossOptions
 from crossent.problem import Layout, LossTensors, number_on, row_problem, share_of_rows
@@ -72,7 +72,7 @@ class RowLoss(torch.autograd.Function):
         if not call.readouts:
             return loss
         fields = readouts.fields(call.backend, call.layout, problem, numbers)
-        ctx.mark_non_differentiable(*fields[-3:])
+        ctx.mark_non_differentiable(*readouts.constant(fields, ctx.needs_input_grad))
         return loss, *fields
 
     @staticmethod
@@ -81,9 +81,10 @@ class RowLoss(torch.autograd.Function):
         tensors, rows, below, numbers, buffer = _restore(ctx)
         if all(gradient is None for gradient in upstream):
             return None, *NOTHING
-        if ctx.overwritten and (ctx.handed_out or torch.is_grad_enabled()):
-            raise errors.refuse("XEN044", came="create_graph" if torch.is_grad_enabled() else "a second backward")
-        if torch.is_grad_enabled() or ctx.needs_input_grad[3]:
+        context = internals.backward_context(upstream)
+        if ctx.overwritten and (ctx.handed_out or context is not None):
+            raise errors.refuse("XEN044", came=context or "a second backward")
+        if context is not None or ctx.needs_input_grad[3]:
             return None, *_composite_gradients(ctx, call, tensors, upstream)
         buffer = tensors.input if ctx.overwritten else buffer
         if ctx.fused and rows is None and not ctx.handed_out:  # the usual case: nothing is left to do
@@ -124,7 +125,9 @@ def _denominator(call: LossCall, tensors: LossTensors, problem: RowProblem, weig
         if call.options.if_all_ignored == "nan":
             return below
     count = call.backend.count_rows(problem, weight)
-    below = count.share if below is None else below
+    if below is None:  # a mean over no weight is NaN, also where smoothing or z-loss leave a total
+        plain = problem.class_weight is None and weight is None
+        below = count.share if plain else count.share / (count.share != 0)
     return (
         torch.where(count.rows == 0, torch.ones_like(below), below) if call.options.if_all_ignored == "zero" else below
     )
@@ -308,7 +311,7 @@ def _composite_gradients(
             call.function, tensors, call.options, call.layout, call.result_dtype, call.readouts
         )
         wanted = [index for index, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
-        pairs = [(answer, g) for answer, g in zip(answers, upstream, strict=True) if g is not None]
+        pairs = [(a, g) for a, g in zip(answers, upstream, strict=True) if g is not None and a.requires_grad]
         gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
             [answer for answer, _ in pairs],
             [cast(Tensor, tensors[index]) for index in wanted],
