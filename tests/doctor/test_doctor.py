@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -368,3 +369,24 @@ def test_import_loads_nothing() -> None:
         "import crossent\nassert crossent.doctor is sys.modules['crossent.doctor']\nassert callable(crossent.doctor)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.skipif(not hasattr(F, "linear_cross_entropy"), reason="torch has linear_cross_entropy from 2.13 on")
+@pytest.mark.parametrize("patched", [False, True])
+def test_linear_losses_of_torch_are_watched_without_making_logits(patched: bool) -> None:
+    """And its inner cross_entropy is not a second call."""
+    hidden, head = torch.randn(8, 4, requires_grad=True), torch.nn.LinearCrossEntropyLoss(4, 6)
+    with crossent.patch() if patched else contextlib.nullcontext(), doctor.watch(announce=None) as watching:
+        F.linear_cross_entropy(hidden, head.linear.weight, torch.full((8,), -100))
+        head(hidden, torch.full((8,), -100))
+    assert watching.watched_calls == 2 and watching.report.codes == ["XEN305", "XEN305"]
+    assert all("makes no logits" in limit for limit in watching.report.limits)
+
+
+def test_evaluation_is_told_from_training_by_the_models_mode() -> None:
+    """Where gradients are on in both, only the model knows."""
+    model = torch.nn.Linear(4, 3)
+    with doctor.watch(model.eval(), announce=None) as watching:
+        for n, scale in ((30, 1.0), (30, 1.0), (30, 1.0), (2, 60.0)):
+            F.cross_entropy(scale * model(torch.randn(n, 4)), torch.zeros(n, dtype=torch.int64))
+    assert "XEN309" in watching.report.codes

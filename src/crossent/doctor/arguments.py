@@ -16,6 +16,9 @@ POSITIONAL = {
         "input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing",
     ),
     "nll_loss": ("input", "target", "weight", "size_average", "ignore_index", "reduce", "reduction"),
+    "linear_cross_entropy": (
+        "input", "linear_weight", "target", "linear_bias", "weight", "reduction", "ignore_index", "label_smoothing",
+    ),  # the first three by position
     "kl_div": ("input", "target", "size_average", "reduce", "reduction", "log_target"),
     "binary_cross_entropy": ("input", "target", "weight", "size_average", "reduce", "reduction"),
     "binary_cross_entropy_with_logits": (
@@ -32,9 +35,13 @@ def record_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> C
     input, target = given.get("input"), given.get("target")
     if not isinstance(input, Tensor) or not isinstance(target, Tensor):
         return None
-    name = "mse_loss" if function == "l1_loss" else function
+    hidden = None
+    if function == "linear_cross_entropy":
+        hidden, input = input, _unmade(input, given.get("linear_weight"))
+        if input is None:
+            return None
     return CallRecord(
-        name,
+        "mse_loss" if function == "l1_loss" else function,
         input,
         target,
         weight=given.get("weight"),
@@ -42,10 +49,19 @@ def record_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> C
         reduction=_reduction(given),
         label_smoothing=_or(given.get("label_smoothing"), 0.0),
         log_target=bool(given.get("log_target")),
-        class_dim_given=given.get("class_dim"),
+        class_dim_given=given.get("class_dim") if given.get("shift") is None else -1,
         grad_enabled=torch.is_grad_enabled(),
         blind=blindness(input, target),
+        hidden=hidden,
+        up_to_constant=hidden is not None,
     )
+
+
+def _unmade(hidden: Tensor, head: Any) -> Tensor | None:
+    """Zeros in the shape of the logits of a linear head: one number of memory."""
+    if not isinstance(head, Tensor) or head.dim() < 2 or hidden.dim() < 1 or head.shape[-1] != hidden.shape[-1]:
+        return None
+    return hidden.detach().new_zeros(()).expand(*hidden.shape[:-1], *head.shape[:-1])
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -43,9 +43,11 @@ def limits_of(record: CallRecord) -> list[str]:
     limits: list[str] = []
     if record.blind is not None:
         limits.append(f"{record.place}: values were not read ({record.blind}); only the graph was")
+    if record.hidden is not None:
+        limits.append(f"{record.place}: linear_cross_entropy makes no logits; target, loss and hidden states were seen")
     if record.chain.opaque is not None:
         limits.append(f"{record.place}: the graph is opaque ({record.chain.opaque}); values were tested in its place")
-    elif record.input.grad_fn is None and record.input.requires_grad is False and record.grad_enabled is False:
+    elif record.source.grad_fn is None and record.source.requires_grad is False and record.grad_enabled is False:
         limits.append(f"{record.place}: no graph (gradients are off); values were tested")
     return limits
 

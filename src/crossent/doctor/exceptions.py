@@ -14,9 +14,10 @@ from crossent import errors
 from crossent.doctor import examine
 from crossent.doctor.arguments import POSITIONAL, record_of
 from crossent.doctor.finding import Finding, Place
-from crossent.doctor.place import is_users, readable
+from crossent.doctor.place import is_installed, is_users, readable
 from crossent.doctor.record import CallRecord
 from crossent.doctor.report import Report
+from crossent.doctor.rules import table
 
 
 class Advice(NamedTuple):
@@ -128,10 +129,9 @@ def _frames(trace: TracebackType | None) -> list[tuple[FrameType, int]]:
 
 
 def _users_place(frames: list[tuple[FrameType, int]]) -> Place:
-    for frame, line in reversed(frames):
-        if is_users(frame):
-            return readable(frame.f_code.co_filename, line)
-    return Place()
+    places = [Place(frame.f_code.co_filename, line) for frame, line in reversed(frames) if is_users(frame)]
+    own = [place for place in places if not is_installed(place.file)]
+    return readable((own or places or [Place()])[0])
 
 
 def _record_of_the_refused(frames: list[tuple[FrameType, int]]) -> CallRecord | None:
@@ -148,7 +148,7 @@ def _record_of_the_refused(frames: list[tuple[FrameType, int]]) -> CallRecord | 
 
 def _refusal(record: CallRecord | None, where: Place) -> list[Finding]:
     """What ``crossent.errors`` says of the call, where no rule of the catalogue does."""
-    if record is None or record.function not in ("cross_entropy", "nll_loss"):
+    if record is None or record.function not in table.ROW_LOSSES:
         return []
     facts = errors.CallFacts(
         function=record.function, input=record.input, target=record.target, weight=record.weight,

@@ -26,6 +26,7 @@ class Place:
 
     file: str = "<unknown>"
     line: int = 0
+    via: str = ""  # the library's line that called the loss, where the user called the library
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -114,7 +115,7 @@ def finding(row: Row, rule: ModuleType, found: Found, place: Place, function: st
         file=place.file,
         line=place.line,
         function=function,
-        message=sentence("MESSAGE"),
+        message=sentence("MESSAGE") + (f" The loss is called in {place.via}." if place.via else ""),
         evidence={name: _plain(value) for name, value in found.evidence.items()},
         consequence=sentence("CONSEQUENCE"),
         fix=sentence("FIX"),

@@ -18,6 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from crossent import functional, internals
 from crossent.doctor.arguments import POSITIONAL
+from crossent.linear import functional as linear_functional
 from crossent.scripted import compiles_as
 
 MARK = "__crossent_watches__"  # on every function that the doctor has put somewhere
@@ -42,7 +43,8 @@ class Hooks:
         if self._placed:
             return
         for name in POSITIONAL:
-            self._place(F, name, self._loss(name, getattr(F, name)))
+            if hasattr(F, name):  # linear_cross_entropy came with torch 2.13
+                self._place(F, name, self._loss(name, getattr(F, name)))
         self._place(F, "embedding", self._embedding(F.embedding))
         self._place(torch.Tensor, "backward", self._backward(cast(Any, torch.Tensor).backward))
         self._place_on_crossents()
@@ -52,11 +54,11 @@ class Hooks:
         self._watch.optimizer_step()
 
     def _place_on_crossents(self) -> None:
-        """crossent's functions under their own names; its modules look them up in crossent.functional."""
+        """crossent's functions under their own names; its modules look them up where they are defined."""
         ours: ModuleType = sys.modules["crossent"]
-        for name in CROSSENTS:
-            watched = self._loss(name, getattr(ours, name))  # loads it: the package keeps it from then on
-            self._place(functional, name, watched)
+        for name, (known_as, home) in CROSSENTS.items():
+            watched = self._loss(known_as, getattr(ours, name))  # loads it: the package keeps it from then on
+            self._place(home, name, watched)
             self._place(ours, name, watched)
 
     def remove(self) -> None:

@@ -35,7 +35,7 @@ class CallRecord:
     """A call: torch's names, the tensors as the user passed them."""
 
     function: str
-    input: Tensor
+    input: Tensor  # of linear_cross_entropy: zeros of the logits' shape, without memory
     target: Tensor | None = None
     weight: Tensor | None = None
     ignore_index: int = -100
@@ -47,28 +47,39 @@ class CallRecord:
     place: Place = field(default_factory=Place)
     index: int = 0  # how often this line has called before
     grad_enabled: bool = True
-    is_training: bool | None = None  # None: not known
+    model: torch.nn.Module | None = None  # the one that is watched, where it was named
     is_watched: bool = False  # seen as it happened, not asked about afterwards
-    up_to_constant: bool = False  # the logits were read from a graph: each row is known but for a constant
+    up_to_constant: bool = False  # the rows are not the logits: read from a graph, but for a constant; or never made
     blind: str | None = None  # why values must not be read
     error: Exception | None = None
     embedded: tuple[Embedded, ...] = ()
+    hidden: Tensor | None = None  # of linear_cross_entropy: what the user passed
+
+    @property
+    def source(self) -> Tensor:
+        """What the user passed: the input, or the hidden states whose logits are never made."""
+        return self.input if self.hidden is None else self.hidden
 
     @cached_property
     def chain(self) -> graph.Chain:
         """How the input came about."""
-        return graph.chain_of(self.input)
+        return graph.chain_of(self.source)
 
     @cached_property
     def target_chain(self) -> graph.Chain:
         return graph.chain_of(self.target)
+
+    @property
+    def is_row_loss(self) -> bool:
+        """Whether torch reads the classes from dim 1, and class indices are a target."""
+        return self.function in ("cross_entropy", "nll_loss", "linear_cross_entropy")
 
     @cached_property
     def class_dim(self) -> int:
         """Where the loss reads the classes."""
         if self.class_dim_given is not None:
             return self.class_dim_given % max(1, self.input.dim())
-        if self.function in ("cross_entropy", "nll_loss"):
+        if self.is_row_loss:
             return 1 if self.input.dim() > 1 else 0
         if self.function == "kl_div" and self.input.dim() > 2:  # which dimension, only the softmax before it knows
             dim = self.chain.softmax_dim if self.chain.softmax_dim is not None else self.target_chain.softmax_dim

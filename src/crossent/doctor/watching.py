@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,7 +42,8 @@ def watch(
     """Watch the losses that are called inside a ``with`` block.
 
     Args:
-        model: if given, calls while it is in eval mode are known to be evaluation.
+        model: if given, losses while it is in eval mode are evaluation even where gradients are on, and its parameters
+            are called by their names.
         steps: optimizer steps watched from the start; calls before the first step count as step 0.
         every: after them, each step whose number is a multiple of this is watched again; 0: none.
         announce: "warn" warns of each finding once per line as it is found (:class:`LossDoctorWarning`), a
@@ -63,6 +64,13 @@ def watch(
     return Watch(model, steps, every, announce, is_off)
 
 
+class Site(NamedTuple):
+    """A line that calls a loss."""
+
+    function: str
+    place: Place
+
+
 class Watch:
     """What :func:`watch` returns."""
 
@@ -81,13 +89,13 @@ class Watch:
         self._lock = threading.RLock()
         self._thread = threading.local()
         self._step = 0
-        self._calls_in_step: dict[tuple[str, str, int], int] = {}
-        self._calls: dict[tuple[str, str, int], int] = {}
-        self._means: dict[tuple[str, str, int, bool], list[tuple[float, int]]] = {}
+        self._calls_in_step: dict[Site, int] = {}
+        self._calls: dict[Site, int] = {}
+        self._means: dict[tuple[Site, bool], list[tuple[float, int]]] = {}
         self._losses: list[float] = []
         self._backwards = 0
         self._embedded: list[Embedded] = []
-        self._places: dict[tuple[str, int], Place] = {}
+        self._places: dict[Place, Place] = {}
         self._hooks = Hooks(self)
         self.is_due = steps > 0
         self.watched_calls = 0
@@ -138,7 +146,7 @@ class Watch:
         """``root.backward()`` is about to run."""
         self._backwards += 1
         facts = Backward(root, tuple(self._losses[-8:]))
-        findings, limits = examine.moment("backward", facts, readable(*of_caller(3)), "backward")
+        findings, limits = examine.moment("backward", facts, readable(of_caller(3)), "backward")
         known = {code for code, _, _ in self._findings}
         self._add([finding for finding in findings if finding.code != "XEN112" or "XEN112" not in known], limits)
         self._losses.clear()
@@ -162,13 +170,13 @@ class Watch:
     # ---- looking -------------------------------------------------------------------------------
 
     def _look(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        file, line = of_caller(4)
-        site = (function, file, line)
+        site = Site(function, of_caller(4))
         in_step = self._calls_in_step.get(site, 0)
         self._calls_in_step[site] = in_step + 1
         if in_step >= CALLS_PER_STEP:
             return
-        record = self._record(function, args, kwargs, site)
+        record = self._record(function, args, kwargs, site.place)
+        result = getattr(result, "loss", result)  # of the functions that return read-outs beside it
         if record is None or not isinstance(result, Tensor):
             return
         record.result = result
@@ -179,25 +187,22 @@ class Watch:
         self._add(findings, limits)
         self._remember(record, site)
 
-    def _record(
-        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], site: tuple[str, str, int]
-    ) -> CallRecord | None:
+    def _record(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], called: Place) -> CallRecord | None:
         record = record_of(function, args, kwargs)
         if record is not None:
-            record.place = self._place(site[1], site[2])
+            record.place = self._readable(called)
             record.is_watched = True
-            record.is_training = None if self._model is None else self._model.training
+            record.model = self._model
             record.embedded = () if kwargs.get("shift") else tuple(self._embedded)
         return record
 
-    def _place(self, file: str, line: int) -> Place:
-        if (file, line) not in self._places:
-            self._places[file, line] = readable(file, line)
-        return self._places[file, line]
+    def _readable(self, place: Place) -> Place:
+        if place not in self._places:
+            self._places[place] = readable(place)
+        return self._places[place]
 
     def _look_at_refusal(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
-        file, line = of_caller(4)
-        record = self._record(function, args, kwargs, (function, file, line))
+        record = self._record(function, args, kwargs, of_caller(4))
         if record is None:
             return
         record.error = error
@@ -206,15 +211,15 @@ class Watch:
         if findings:
             error.crossent_doctor = [finding.code for finding in findings]  # type: ignore[attr-defined]
 
-    def _remember(self, record: CallRecord, site: tuple[str, str, int]) -> None:
+    def _remember(self, record: CallRecord, site: Site) -> None:
         """The loss and its count, for the rules on means of means."""
         loss, count = record.loss, record.valid_count
         if loss is None:
             return
         self._losses.append(loss)
         if record.reduction == "mean" and count and record.weight is None:
-            key = (*site, record.grad_enabled)
-            self._means.setdefault(key, []).append((loss, count))
+            is_training = record.grad_enabled and (record.model is None or record.model.training)
+            self._means.setdefault((site, is_training), []).append((loss, count))
 
     def _finish_step(self, is_whole: bool = True) -> None:
         """Means of one line in one optimizer step; evaluation is one step, however long.
@@ -226,12 +231,12 @@ class Watch:
             means, self._means = self._means, {}
             backwards, self._backwards = self._backwards, 0
             self._calls_in_step.clear()
-        for (function, file, line, with_gradients), pairs in means.items():
-            if with_gradients and (backwards < 2 or not is_whole):
+        for (site, is_training), pairs in means.items():
+            if is_training and (backwards < 2 or not is_whole):
                 continue
             facts = Accumulation(tuple(loss for loss, _ in pairs), tuple(n for _, n in pairs), is_watched=True)
-            kind = "accumulation" if with_gradients else "evaluation"
-            self._add(*examine.moment(kind, facts, self._place(file, line), function))
+            kind = "accumulation" if is_training else "evaluation"
+            self._add(*examine.moment(kind, facts, self._readable(site.place), site.function))
 
     def _was_explained(self, error: Exception) -> bool:
         return hasattr(error, "crossent_doctor")

@@ -28,6 +28,8 @@ References
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor
 
 from crossent.doctor import graph
@@ -54,5 +56,5 @@ def _is_made_of(leaves: list[Tensor] | None, losses: tuple[float, ...]) -> bool:
     """Whether one leaf is all there is, and it holds losses that were computed before."""
     if leaves is None or len(leaves) != 1 or not 0 < leaves[0].numel() <= len(losses):
         return False
-    values = leaves[0].detach().reshape(-1).tolist()
+    values = cast("list[float]", leaves[0].detach().reshape(-1).tolist())
     return all(any(abs(value - loss) <= 1e-6 * max(1.0, abs(loss)) for loss in losses) for value in values)

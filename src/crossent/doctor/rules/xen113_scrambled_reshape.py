@@ -41,9 +41,9 @@ VIEWS = ("View", "UnsafeView", "ReshapeAlias")
 
 
 def from_graph(record: CallRecord) -> Found | None:
-    if record.input.dim() != 2 or record.class_dim != 1:
+    if record.source.dim() != 2 or record.class_dim != 1:
         return None
-    found = _scrambled(record.chain, record.classes)
+    found = _scrambled(record.chain, record.source.shape[1])
     if found is None and record.chain.kind == "LogSoftmax":
         found = _scrambled(graph.above(record.chain.producer), record.classes)
     return found

@@ -37,7 +37,7 @@ FIX = (
 
 def from_error(record: CallRecord) -> Found | None:
     target = record.target
-    if record.function not in ("cross_entropy", "nll_loss") or target is None or target.is_floating_point():
+    if not record.is_row_loss or target is None or target.is_floating_point():
         return None
     if target.shape != record.input.shape or record.input.dim() < 2 or not record.input.is_floating_point():
         return None

@@ -34,7 +34,7 @@ FIX = "write target.squeeze({axis})."
 
 def from_error(record: CallRecord) -> Found | None:
     target = record.target
-    if record.function not in ("cross_entropy", "nll_loss") or target is None or record.input.dim() == 0:
+    if not record.is_row_loss or target is None or record.input.dim() == 0:
         return None
     want = errors.index_shape(record.input, record.class_dim_given)
     axis = errors.extra_axis(target, want)

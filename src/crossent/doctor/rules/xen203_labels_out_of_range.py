@@ -49,11 +49,7 @@ def from_error(record: CallRecord) -> Found | None:
     if sample is None or sample.counted is None or record.target is None:
         return None
     low, high, classes = sample.counted.low, sample.counted.high, record.classes
-    if (
-        not sample.counted.valid
-        or (low >= 0 and high < classes)
-        or record.function not in ("cross_entropy", "nll_loss")
-    ):
+    if not sample.counted.valid or (low >= 0 and high < classes) or not record.is_row_loss:
         return None
     if high == 255 or high >= 2 * classes + 8:
         return None  # XEN701, XEN702

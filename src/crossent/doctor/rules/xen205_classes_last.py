@@ -68,7 +68,7 @@ def _is_linear(chain: graph.Chain) -> bool:
 
 def from_error(record: CallRecord) -> Found | None:
     target = record.target
-    if target is None or record.function not in ("cross_entropy", "nll_loss") or record.input.dim() < 3:
+    if target is None or not record.is_row_loss or record.input.dim() < 3:
         return None
     if tuple(target.shape) != record.shape[:-1]:
         return None

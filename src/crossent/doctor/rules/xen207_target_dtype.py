@@ -36,7 +36,7 @@ FIX = "write target.long()."
 
 def from_error(record: CallRecord) -> Found | None:
     target = record.target
-    if target is None or record.function not in ("cross_entropy", "nll_loss") or record.input.dim() == 0:
+    if target is None or not record.is_row_loss or record.input.dim() == 0:
         return None
     if tuple(target.shape) != errors.index_shape(record.input, record.class_dim_given):
         return None

@@ -40,12 +40,7 @@ FIX = "{advice}"
 
 def from_error(record: CallRecord) -> Found | None:
     weight: Any = record.weight
-    if (
-        weight is None
-        or isinstance(weight, str)
-        or record.function not in ("cross_entropy", "nll_loss")
-        or not record.input.is_floating_point()
-    ):
+    if weight is None or isinstance(weight, str) or not record.is_row_loss or not record.input.is_floating_point():
         return None
     want = f"a {record.dtype} tensor of {record.classes} numbers on {record.input.device}"
     if not isinstance(weight, Tensor):

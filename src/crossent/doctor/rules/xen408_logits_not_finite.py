@@ -16,7 +16,8 @@ Good::
 
 How it is detected
     The loss is not finite: all logits are then looked at, block by block, for the first bad row and class. Where
-    the loss is finite or not one number, the sampled rows are.
+    the loss is finite or not one number, the sampled rows are. For linear_cross_entropy the hidden states are. Then the
+    parameters in the graph are looked at: whether they are finite tells an earlier step from this one.
 False positives
     -inf in some classes of a row is a mask and not reported.
 References
@@ -30,20 +31,22 @@ import math
 import torch
 from torch import Tensor
 
+from crossent.doctor import graph
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
 
 MESSAGE = (
     "the input of {function} holds {what} ({count} of {looked} values looked at); the first at row {row}, class "
-    "{column}."
+    "{column}. {parameters}"
 )
 CONSEQUENCE = "loss and gradients are NaN; one optimizer step makes every parameter NaN."
 FIX = (
-    "find the first module with a bad output (torch.autograd.set_detect_anomaly, forward hooks); lower the "
-    "learning rate."
+    "where parameters are broken, lower the learning rate or clip gradients; else check the inputs, and find the first "
+    "module with a bad output by forward hooks."
 )
 
 BLOCK = 1 << 20
+MOST_NODES = 5000
 
 
 def from_values(record: CallRecord) -> Found | None:
@@ -63,7 +66,7 @@ def _bad(rows: Tensor) -> Tensor:
 def _search_all(record: CallRecord) -> Found | None:
     """All rows in blocks of about a million values."""
     with torch.no_grad():
-        by_row = record.input.detach().movedim(record.class_dim, -1)
+        by_row = record.source.detach().movedim(record.class_dim if record.hidden is None else -1, -1)
         rows = by_row.reshape(-1, by_row.shape[-1]) if by_row.is_contiguous() else by_row.flatten(0, -2)
         step = max(1, BLOCK // rows.shape[1])
         for start in range(0, rows.shape[0], step):
@@ -80,6 +83,19 @@ def _found(record: CallRecord, rows: Tensor, bad: Tensor, looked: int, start: in
     what = "NaN" if math.isnan(value) else ("+inf" if value > 0 else "rows that are all -inf")
     evidence = {
         "function": record.function, "what": what, "count": int(bad.sum()), "looked": looked, "row": start + row,
-        "column": column,
+        "column": column, "parameters": _parameters(record),
     }  # fmt: skip
     return Found(evidence)
+
+
+def _parameters(record: CallRecord) -> str:
+    """Whether the parameters that made the input are finite themselves."""
+    leaves = graph.leaves(record.source.grad_fn, MOST_NODES) if record.source.grad_fn is not None else None
+    if not leaves:
+        return ""
+    bad = [leaf for leaf in leaves if not bool(leaf.detach().isfinite().all())]
+    if not bad:
+        return f"All {len(leaves)} parameters in its graph are finite: the inputs or an operation made it."
+    names = {} if record.model is None else {id(value): name for name, value in record.model.named_parameters()}
+    first = names.get(id(bad[0]), f"of shape {tuple(bad[0].shape)}")
+    return f"{len(bad)} of {len(leaves)} parameters in its graph are not finite (one is {first}): a step broke them."

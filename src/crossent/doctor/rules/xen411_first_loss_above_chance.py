@@ -48,7 +48,7 @@ FEWEST_ROWS = 8
 
 def from_values(record: CallRecord) -> Found | None:
     loss, sample = record.loss, record.sample
-    if not record.is_watched or record.index or not record.grad_enabled or not record.input.requires_grad:
+    if not record.is_watched or record.index or not record.grad_enabled or not record.source.requires_grad:
         return None
     if (
         loss is None
@@ -64,7 +64,7 @@ def from_values(record: CallRecord) -> Found | None:
     ratio = loss / chance
     if not NOTE < ratio < math.inf:
         return None
-    spread = float(sample.rows.std())
+    spread = math.nan if record.hidden is not None else float(sample.rows.std())
     is_plain = record.chain.kind in HEADS and record.chain.is_exact and graph.has_parameter(record.chain.producer)
     is_loud = ratio > WARN and spread >= WIDE and (is_plain or bool(record.chain.opaque))
     evidence = {"loss": loss, "ratio": ratio, "classes": record.classes, "chance": chance, "spread": spread}

@@ -1,0 +1,2 @@
+hidden = nn.Linear(20, 16)(x)
+loss = crossent.linear_cross_entropy(hidden, torch.randn(10, 16), torch.arange(32) % 10 + 1)  # XEN203
