@@ -126,7 +126,7 @@ def test_control_c_ends_the_process_by_the_signal(tmp_path: Path) -> None:
     write(tmp_path, "script.py", "import time; print('up', flush=True); time.sleep(60)")
     process = subprocess.Popen(
         [*RUN, "script.py"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell runs in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGINT)
