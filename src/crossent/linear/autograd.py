@@ -102,6 +102,9 @@ def _steps(known: Call, wants: Wants, *, records: bool) -> Steps:
         wants_weight=wants.projection and records,
         may_keep=may_keep,
         may_tile=not call.readouts,
+        on_host=on_host(head.projection),
+        index=head.problem.is_index,
+        spelled_out=head.problem.is_index and head.problem.off != 0.0,
     )
     return steps(call.plan, call.budget, sizes)
 
@@ -120,7 +123,7 @@ def _forward(
     call, head = known.call, known.head
     if plan.classes < head.problem.classes:
         return _forward_by_slabs(known, wants, plan)
-    if plan.keeps and not (call.readouts or wants.target or wants.scale):
+    if plan.keeps and not (call.readouts or wants.target or wants.scale or plan.apart):
         one = known.promised(torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device))
         factor = one if known.below is None else one / known.below
         rows, kept = walks.one_pass(head, call.backend, plan.rows, factor, known.weight, wants, plan.accumulate)
@@ -137,9 +140,12 @@ def _forward(
     if plan.keeps:
         passes = _loss_pass(known, _upstream_of_one(known))
         kept = walks.gradients(
-            head, call.backend, plan.rows, passes, wants, plan.accumulate, tilt=call.readouts, look=look
-        )
+            head, call.backend, plan.rows, passes, wants, plan.accumulate, tilt=call.readouts, look=look,
+            apart=plan.apart,
+        )  # fmt: skip
         numbers = walks.joined(head, parts, tilt=call.readouts)
+    elif plan.tile is not None:
+        numbers = slabs.statistics(Walk.of(head, call.backend, plan, plan.tile))
     else:
         numbers = walks.statistics(head, call.backend, plan.rows, tilt=call.readouts, look=look)
     return walks.row_losses(head, numbers), numbers, kept
@@ -152,10 +158,10 @@ def _forward_by_slabs(known: Call, wants: Wants, plan: Steps) -> tuple[Tensor, R
         numbers, kept = slabs.with_whole_rows(head, backend, plan, _loss_pass(known, upstream), wants)
         total = _by_slabs(known, plan, numbers, upstream, Wants(projection=wants.projection))
         kept = kept._replace(projection=total.projection)
-    elif plan.whole_rows:
+    elif plan.whole_rows and plan.tile is None:
         numbers = walks.statistics(head, backend, plan.whole_rows, tilt=False, look=lambda chunk, own: None)
     else:
-        numbers = slabs.statistics(Walk.of(head, backend, plan))
+        numbers = slabs.statistics(Walk.of(head, backend, plan, plan.tile))
         if upstream is not None:
             kept = _by_slabs(known, plan, numbers, upstream, wants)
     return walks.row_losses(head, numbers), numbers, kept
@@ -267,7 +273,7 @@ def _again(ctx: Any, known: Call, numbers: RowStats | None, upstream: tuple[Tens
     rows = None if upstream[0] is None else known.upstream(upstream[0], known.weight)
     if plan.classes < head.problem.classes and numbers is not None and rows is not None:
         return _by_slabs(known, plan, numbers, rows, wants)
-    if rows is not None and _only_loss(upstream) and not (wants.target or wants.scale):
+    if rows is not None and _only_loss(upstream) and not (wants.target or wants.scale or plan.apart):
         if not any(wants):
             return Gradients()
         one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
@@ -285,8 +291,9 @@ def _again(ctx: Any, known: Call, numbers: RowStats | None, upstream: tuple[Tens
         return readouts.joined(wanted)
 
     return walks.gradients(
-        head, call.backend, plan.rows, passes, wants, plan.accumulate, numbers=numbers, tilt=call.readouts
-    )
+        head, call.backend, plan.rows, passes, wants, plan.accumulate, numbers=numbers, tilt=call.readouts,
+        apart=plan.apart,
+    )  # fmt: skip
 
 
 def _returned(known: Call, total: Gradients) -> tuple[Tensor | None, ...]:
@@ -296,7 +303,7 @@ def _returned(known: Call, total: Gradients) -> tuple[Tensor | None, ...]:
     if d_hidden is not None:
         d_hidden = d_hidden.view(tensors.input.shape)
     if d_projection is not None:
-        d_projection = d_projection.view(tensors.linear_weight.shape).to(tensors.linear_weight.dtype)
+        d_projection = _rounded(known, d_projection).view(tensors.linear_weight.shape)
     if d_bias is not None and tensors.linear_bias is not None:
         d_bias = d_bias.view(tensors.linear_bias.shape).to(tensors.linear_bias.dtype)
     if d_target is not None:
@@ -305,6 +312,14 @@ def _returned(known: Call, total: Gradients) -> tuple[Tensor | None, ...]:
         d_scale = head.spread(layout, d_scale) if tensors.logit_scale.dim() else d_scale.sum()
         d_scale = d_scale.to(tensors.logit_scale.dtype)
     return d_hidden, d_projection, d_target, d_bias, d_scale
+
+
+def _rounded(known: Call, total: Tensor) -> Tensor:
+    """The sum of a weight's gradient in the weight's dtype."""
+    dtype = known.tensors.linear_weight.dtype
+    if total.dtype == dtype:
+        return total
+    return known.call.backend.empty(tuple(total.shape), dtype, total.device).copy_(total)
 
 
 def _sample_weight_gradient(known: Call, rows: Tensor, upstream: Tensor) -> Tensor:

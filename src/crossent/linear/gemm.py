@@ -3,6 +3,9 @@
 A gradient of the weight is summed over chunks in ``accumulate``'s dtype. CPU products of 16-bit matrices
 have 16-bit results, so a float32 sum takes them slab by slab: each slab of classes is multiplied into a
 temporary that stays in cache and is added from there.
+
+Logits of a chunk are made slab by slab, too: multiplied as a whole, few rows need up to a quarter more time than
+their share of one large product, for every chunk reads and reorders the whole weight (float32; measured).
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from crossent.backends.protocol import Backend
 from crossent.linear.head import Head
-from crossent.linear.plan import TEMPORARY_BYTES
+from crossent.linear.plan import SLAB_BYTES, TEMPORARY_BYTES
+from crossent.linear.target_column import TargetColumn
 
 
 class Wants(NamedTuple):
@@ -46,19 +51,32 @@ class Gradients(NamedTuple):
 
 def make_logits(head: Head, hidden: Tensor, out: Tensor, first: int = 0, last: int | None = None) -> Tensor:
     """hidden @ projection[first:last].T + bias into ``out``."""
-    projection = head.projection[first:last].t()
-    if head.bias is None:
-        return torch.mm(hidden, projection, out=out)
-    return torch.addmm(head.bias[first:last], hidden, projection, out=out)
+    last = head.projection.shape[0] if last is None else last
+    slab = max(1, slab_of(head) or last - first)
+    for begin in range(first, last, slab):
+        end = min(begin + slab, last)
+        projection, part = head.projection[begin:end].t(), out[:, begin - first : end - first]
+        if head.bias is None:
+            torch.mm(hidden, projection, out=part)
+        else:
+            torch.addmm(head.bias[begin:end], hidden, projection, out=part)
+    return out
 
 
-def empty_gradients(head: Head, wants: Wants, accumulate: torch.dtype) -> Gradients:
+def slab_of(head: Head) -> int | None:
+    """Outputs that are multiplied at a time; None: all of them."""
+    if head.dtype.itemsize < 4 or head.projection.device.type != "cpu":
+        return None
+    return max(1, SLAB_BYTES // max(1, head.projection.shape[1] * head.dtype.itemsize))
+
+
+def empty_gradients(head: Head, backend: Backend, wants: Wants, accumulate: torch.dtype) -> Gradients:
     """Zeros for every gradient that sums over chunks; memory for those that do not."""
     outputs, device, compute = head.projection.shape[0], head.projection.device, head.problem.compute_dtype
     every_row = head.source is None
     return Gradients(
         hidden=_like(head.hidden, zero=not every_row) if wants.hidden else None,
-        projection=torch.empty(head.projection.shape, dtype=accumulate, device=device) if wants.projection else None,
+        projection=backend.empty(tuple(head.projection.shape), accumulate, device) if wants.projection else None,
         bias=torch.zeros(outputs, dtype=compute, device=device) if wants.bias else None,
         target=torch.empty(head.problem.target.shape, dtype=head.problem.target.dtype, device=device)
         if wants.target
@@ -72,12 +90,17 @@ def _like(hidden: Tensor, *, zero: bool) -> Tensor:
     return make(hidden.shape, dtype=hidden.dtype, device=hidden.device)
 
 
-def add_hidden(head: Head, total: Tensor, d_logits: Tensor, start: int, stop: int) -> None:
-    """d hidden of rows start to stop = d logits @ projection."""
-    if head.source is None and total.dtype == d_logits.dtype:
+def add_hidden(
+    head: Head, total: Tensor, d_logits: Tensor, start: int, stop: int, column: TargetColumn | None = None
+) -> None:
+    """d hidden of rows start to stop = d logits @ projection, and the targets' column where that is kept apart."""
+    if head.source is None and total.dtype == d_logits.dtype and column is None:
         torch.mm(d_logits, head.projection, out=total[start:stop])
         return
-    store_hidden(head, total, torch.mm(d_logits, head.projection), start, stop)
+    d_hidden = torch.mm(d_logits, head.projection)
+    if column is not None:
+        d_hidden = column.add_to_hidden(d_hidden, head.projection)
+    store_hidden(head, total, d_hidden, start, stop)
 
 
 def store_hidden(head: Head, total: Tensor, d_hidden: Tensor, start: int, stop: int) -> None:

@@ -12,6 +12,9 @@ inputs, b the bytes of an element, c the rows of a chunk and S the classes of a 
                       + P * H * b                    where autocast converts the weight
                       + n * ROW_BYTES                numbers per row
 
+Where no gradient is made yet (evaluation, recompute), statistics of tiles are enough: many rows by a slab of the
+weight that stays in cache, so that the weight is read once for all of them; a tile takes no more than a chunk.
+
 A budget is spent on rows first, up to DEFAULT_ROWS. Where it does not hold the accumulator of a 16-bit
 gradient, slabs of classes are walked with recomputation: the gradient of a slab of the weight is
 finished by one product over all rows, so it needs no accumulator. Where not even one row fits, rows are
@@ -32,6 +35,9 @@ DEFAULT_ROWS = 512
 LEAST_ROWS = 256
 LEAST_CLASSES, DEFAULT_CLASSES = 256, 4096  # of a slab that holds all rows, of one that does not
 WORKSPACE_BYTES = 128 << 20  # what a chunk of more than LEAST_ROWS rows may take
+SLAB_BYTES = 6 << 20  # of the weight, of which logits are made at a time (float32): it stays in cache
+EVALUATION_ROWS = 2048  # of a tile where statistics are all that is wanted: the weight is read once for so many rows
+COPIES_OF_THE_COLUMN = 6  # 16-bit (rows, H) buffers that the targets' column needs while it is added to the sums
 TEMPORARY_BYTES = 8 << 20  # a slab of one chunk's 16-bit weight gradient on its way into the float32 accumulator
 ROW_BYTES = 96  # targets, statistics, weights, indices and losses of one row, in float32 and int64
 
@@ -88,6 +94,8 @@ class Steps:
     accumulate: torch.dtype
     classes: int  # of a slab; all of them: no slabs
     whole_rows: int = 0  # with slabs: rows of a chunk that has all classes; 0: not even one row has room
+    tile: tuple[int, int] | None = None  # (rows, classes) where only statistics are wanted; None: chunks
+    apart: bool = False  # the targets' column is kept in float32 beside 16-bit products (target_column.py)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +113,19 @@ class Sizes:
     wants_weight: bool  # a gradient of the weight is asked for
     may_keep: bool  # gradients made in the forward pass would be the right ones
     may_tile: bool = True  # no output needs all logits of a row at once
+    on_host: bool = False  # where 16-bit products have 16-bit results
+    index: bool = False  # targets are class indices
+    spelled_out: bool = False  # a part of the row must be told its share of the target class by class (smoothing)
 
     @property
     def outputs(self) -> int:
         """P = V * D."""
         return self.classes * self.inner
+
+    def apart(self, accumulate: torch.dtype) -> bool:
+        """Whether the targets' column is worth a sum of its own: wider sums of 16-bit products."""
+        narrow = self.dtype.itemsize == 2 and accumulate != self.dtype
+        return self.on_host and self.index and self.wants_weight and narrow
 
     def accumulator(self, accumulate: torch.dtype) -> int:
         """Bytes of the sums of the weight's gradient that are not the returned gradient itself."""
@@ -138,7 +154,26 @@ class Sizes:
     def chunk(self, rows: int, classes: int) -> int:
         """Bytes of a chunk of ``rows`` rows by ``classes`` classes."""
         logits = classes * self.inner * (self.dtype.itemsize + self.scratch)
-        return rows * (logits + self.copies * self.features * self.dtype.itemsize)
+        copies = self.copies + (COPIES_OF_THE_COLUMN if self.apart(torch.float32) else 0)
+        return rows * (logits + copies * self.features * self.dtype.itemsize)
+
+    def slab_chunk(self, rows: int, classes: int) -> int:
+        """Bytes of a tile whose logits are multiplied transposed and, with smoothing, scored against probabilities."""
+        probabilities = 5 * rows * classes * self.inner if self.spelled_out else 0  # float32, and a comparison
+        return self.chunk(rows, classes) * self.reordered + probabilities
+
+    def tile_of_statistics(self, rows: int) -> tuple[int, int] | None:
+        """(rows, classes) of a tile that takes no more than a chunk of ``rows`` rows: many rows by a slab of the
+        weight, which is then read once for all of them. None: chunks of whole rows are needed, or no worse."""
+        if not (self.on_host and self.may_tile) or self.spelled_out:
+            return None
+        most = self.chunk(rows, self.classes)
+        slab = SLAB_BYTES // max(1, self.inner * self.features * self.dtype.itemsize)
+        classes = max(1, min(max(LEAST_CLASSES, slab), self.classes))
+        rows = max(1, min(EVALUATION_ROWS, self.rows))
+        while rows > 1 and self.chunk(rows, classes) > most:
+            rows = -(-rows // 2)
+        return rows, classes
 
 
 def steps(plan: LinearPlan, budget: int | None, sizes: Sizes) -> Steps:
@@ -147,10 +182,16 @@ def steps(plan: LinearPlan, budget: int | None, sizes: Sizes) -> Steps:
     keeps = sizes.may_keep and plan.gradients != RECOMPUTE
     classes = min(plan.classes or sizes.classes, max(1, sizes.classes))
     rows = plan.rows or default_rows(sizes)
-    known = Steps(rows=max(1, min(rows, sizes.rows)), keeps=keeps, accumulate=accumulate, classes=max(1, classes))
+    known = Steps(
+        rows=max(1, min(rows, sizes.rows)), keeps=keeps, accumulate=accumulate, classes=max(1, classes),
+        apart=sizes.apart(accumulate),
+    )  # fmt: skip
     if known.classes < sizes.classes:
         known = replace(known, rows=max(1, plan.rows or sizes.rows), whole_rows=default_rows(sizes))
-    return known if budget is None else within(known, budget, plan, sizes)
+    if budget is not None:
+        known = within(known, budget, plan, sizes)
+    rows = known.whole_rows if known.classes < sizes.classes else known.rows
+    return replace(known, tile=sizes.tile_of_statistics(rows)) if rows else known
 
 
 def default_rows(sizes: Sizes) -> int:
@@ -184,7 +225,7 @@ def within(known: Steps, budget: int, plan: LinearPlan, sizes: Sizes) -> Steps:
 def tile(free: int, most: int, sizes: Sizes) -> tuple[int, int]:
     """(rows, classes) of a tile in ``free`` bytes: all rows if LEAST_CLASSES have room, for nothing is summed then."""
     rows = max(1, sizes.rows)
-    classes = free // max(1, sizes.chunk(rows, 1) * sizes.reordered)
+    classes = free // max(1, sizes.slab_chunk(rows, 1))
     if classes >= min(most, LEAST_CLASSES):
         return rows, min(most, classes)
     rows, classes = min(rows, DEFAULT_ROWS), min(most, DEFAULT_CLASSES)
@@ -199,7 +240,7 @@ def tile(free: int, most: int, sizes: Sizes) -> tuple[int, int]:
 def tile_bytes(sizes: Sizes, rows: int, classes: int) -> int:
     """Bytes of a tile: its logits and the float32 (float64) sums of both gradients with their temporaries."""
     sums = (rows + classes * sizes.inner) * sizes.features * (8 + sizes.dtype.itemsize)
-    return sizes.chunk(rows, classes) * sizes.reordered + sums
+    return sizes.slab_chunk(rows, classes) + sums
 
 
 def least_bytes(sizes: Sizes, accumulate: torch.dtype) -> int:

@@ -49,14 +49,16 @@ class Walk:
 
     head: Head
     backend: Backend
-    plan: Steps
+    plan: Steps  # its rows and classes are those of a tile
     workspace: Tensor  # one tile; the next one is made over it
 
     @staticmethod
-    def of(head: Head, backend: Backend, plan: Steps) -> Walk:
-        """A walk with its workspace."""
+    def of(head: Head, backend: Backend, plan: Steps, tile: tuple[int, int] | None = None) -> Walk:
+        """A walk with its workspace; ``tile``: in tiles of other (rows, classes) than the plan's."""
+        if tile is not None:
+            plan = replace(plan, rows=tile[0], classes=tile[1])
         size = min(plan.rows, head.rows) * plan.classes * head.inner
-        return Walk(head, backend, plan, torch.empty(size, dtype=head.dtype, device=head.projection.device))
+        return Walk(head, backend, plan, backend.empty((size,), head.dtype, head.projection.device))
 
     def starts(self) -> Iterator[tuple[int, int]]:
         """(start, stop) of every chunk of rows."""
@@ -69,10 +71,10 @@ class Walk:
         for first in range(0, classes, self.plan.classes):
             yield first, min(first + self.plan.classes, classes)
 
-    def tile(self, start: int, stop: int, first: int, last: int) -> Tile:
-        """A tile and its logits."""
-        head = self.head
-        hidden, inner = head.hidden_rows(start, stop), head.inner
+    def tile(self, start: int, stop: int, first: int, last: int, hidden: Tensor | None = None) -> Tile:
+        """A tile and its logits; ``hidden`` where the rows of the tile are at hand."""
+        head, inner = self.head, self.head.inner
+        hidden = head.hidden_rows(start, stop) if hidden is None else hidden
         columns = (last - first) * inner
         logits = self.workspace[: (stop - start) * columns].view(stop - start, columns)
         gemm.make_logits(head, hidden, logits, first * inner, last * inner)
@@ -114,8 +116,9 @@ def statistics(walk: Walk) -> RowStats:
 
 def _row_statistics(walk: Walk, start: int, stop: int) -> RowStats:
     known: RowStats | None = None
+    hidden = walk.head.hidden_rows(start, stop)
     for first, last in walk.slabs():
-        tile = walk.tile(start, stop, first, last)
+        tile = walk.tile(start, stop, first, last, hidden)
         own = walk.backend.row_stats(tile.problem)
         if tile.inside is not None:
             own = own._replace(dot=torch.where(tile.inside, own.dot, 0.0), mass=torch.where(tile.inside, own.mass, 0.0))
@@ -146,9 +149,10 @@ def with_whole_rows(
 def gradients(walk: Walk, numbers: RowStats, coefficients: GradCoefficients, wants: Wants) -> Gradients:
     """The gradients of known statistics and coefficients, (n, D) each."""
     head = walk.head
-    total = gemm.empty_gradients(head, wants._replace(projection=False), head.dtype)
+    total = gemm.empty_gradients(head, walk.backend, wants._replace(projection=False), head.dtype)
     if wants.projection:
-        total = total._replace(projection=torch.empty_like(head.projection))
+        shape, device = tuple(head.projection.shape), head.projection.device
+        total = total._replace(projection=walk.backend.empty(shape, head.dtype, device))
     if wants.hidden or wants.target or wants.scale:
         _rows_outside(walk, numbers, coefficients, wants, total)
     if wants.projection or wants.bias:
@@ -166,8 +170,9 @@ def _rows_outside(
     for start, stop in walk.starts():
         d_hidden = torch.zeros(stop - start, head.hidden.shape[1], dtype=wide, device=head.hidden.device)
         d_scale = torch.zeros(stop - start, head.inner, dtype=wide, device=head.hidden.device)
+        hidden = head.hidden_rows(start, stop)
         for first, last in walk.slabs():
-            tile = walk.tile(start, stop, first, last)
+            tile = walk.tile(start, stop, first, last, hidden)
             grads = _tile_gradient(walk.backend, tile, numbers, coefficients, want)
             if total.hidden is not None:
                 part = head.projection[first * head.inner : last * head.inner]

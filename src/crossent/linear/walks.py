@@ -16,6 +16,7 @@ from crossent.backends.protocol import Backend, RowGradWant, RowProblem
 from crossent.linear import gemm
 from crossent.linear.gemm import Gradients, Wants
 from crossent.linear.head import Head
+from crossent.linear.target_column import TargetColumn, target_column
 from crossent.stats import GradCoefficients, RowStats
 
 
@@ -33,10 +34,10 @@ class Chunk(NamedTuple):
 Passes = list[tuple[RowProblem, GradCoefficients]]
 
 
-def chunks(head: Head, rows: int) -> Iterator[Chunk]:
+def chunks(head: Head, backend: Backend, rows: int) -> Iterator[Chunk]:
     """Every chunk in order, all in one workspace."""
     outputs = head.projection.shape[0]
-    workspace = torch.empty(min(rows, head.rows), outputs, dtype=head.dtype, device=head.projection.device)
+    workspace = backend.empty((min(rows, head.rows), outputs), head.dtype, head.projection.device)
     for start in range(0, head.rows, rows):
         stop = min(start + rows, head.rows)
         hidden = head.hidden_rows(start, stop)
@@ -49,7 +50,7 @@ def statistics(
 ) -> RowStats:
     """The statistics of all rows; ``look`` sees every chunk while its logits are there."""
     parts: list[RowStats] = []
-    for chunk in chunks(head, rows):
+    for chunk in chunks(head, backend, rows):
         numbers = backend.row_stats(chunk.problem, tilt=tilt)
         look(chunk, numbers)
         parts.append(numbers)
@@ -75,9 +76,9 @@ def one_pass(
     accumulate: torch.dtype,
 ) -> tuple[Tensor, Gradients]:
     """Row losses, and the gradients of ``sum_i factor * row_factor_i * row_i``, three products."""
-    total = gemm.empty_gradients(head, wants, accumulate)
+    total = gemm.empty_gradients(head, backend, wants, accumulate)
     losses: list[Tensor] = []
-    for chunk in chunks(head, rows):
+    for chunk in chunks(head, backend, rows):
         own = None if row_factor is None else row_factor[chunk.start : chunk.stop]
         losses.append(backend.row_loss_and_grad(chunk.problem, factor, own, chunk.problem.logits))
         consume(head, total, chunk, chunk.logits)
@@ -87,14 +88,20 @@ def one_pass(
     return torch.cat(losses), total
 
 
-def consume(head: Head, total: Gradients, chunk: Chunk, d_logits: Tensor) -> None:
-    """The two products of a chunk's gradient, and its sum for the bias."""
+def consume(head: Head, total: Gradients, chunk: Chunk, d_logits: Tensor, column: TargetColumn | None = None) -> None:
+    """The two products of a chunk's gradient, and its sum for the bias; ``column``: the part that is not in it."""
+    if column is not None:
+        column.take_out(d_logits)
     if total.hidden is not None:
-        gemm.add_hidden(head, total.hidden, d_logits, chunk.start, chunk.stop)
+        gemm.add_hidden(head, total.hidden, d_logits, chunk.start, chunk.stop, column)
     if total.projection is not None:
         gemm.add_projection(total.projection, d_logits, chunk.hidden, first=chunk.start == 0)
+        if column is not None:
+            column.add_to_projection(total.projection, chunk.hidden)
     if total.bias is not None:
         gemm.add_bias(total.bias, d_logits)
+        if column is not None:
+            column.add_to_bias(total.bias)
 
 
 def gradients(
@@ -108,20 +115,27 @@ def gradients(
     numbers: RowStats | None = None,
     tilt: bool = False,
     look: Callable[[Chunk, RowStats], None] | None = None,
+    apart: bool = False,
 ) -> Gradients:
-    """The gradients that ``passes`` asks for, chunk by chunk, from statistics that are known or taken anew."""
-    total = gemm.empty_gradients(head, wants, accumulate)
+    """The gradients that ``passes`` asks for, chunk by chunk, from statistics that are known or taken anew.
+
+    ``apart``: the targets' column goes into the sums by itself (``target_column.py``).
+    """
+    total = gemm.empty_gradients(head, backend, wants, accumulate)
     want = RowGradWant(scale=wants.scale, target=wants.target)
-    for chunk in chunks(head, rows):
+    for chunk in chunks(head, backend, rows):
         if numbers is None:
             own = backend.row_stats(chunk.problem, tilt=tilt)
         else:
             own = RowStats(*(None if number is None else number[chunk.start : chunk.stop] for number in numbers))  # type: ignore[arg-type]
         if look is not None:
             look(chunk, own)
-        d_logits = _add_up(backend, chunk, own, passes(chunk, own), want, total)
+        wanted, column = passes(chunk, own), None
+        if apart and len(wanted) == 1 and wanted[0][0].is_index:
+            column = target_column(backend, wanted[0][0], own, wanted[0][1])
+        d_logits = _add_up(backend, chunk, own, wanted, want, total)
         if wants.products:
-            consume(head, total, chunk, d_logits)
+            consume(head, total, chunk, d_logits, column)
     if not head.rows:
         _zero(total)
     return total
