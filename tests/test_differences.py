@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import crossent
+from devices import as_on_a_device
 from serving import BACKENDS, outcome
 
 pytestmark = pytest.mark.usefixtures("no_small_calls")
@@ -177,6 +178,20 @@ def test_d7_log_softmax_to_another_dtype(backend: str | None) -> None:
         )
     )
     assert mine < theirs
+
+
+@pytest.mark.parametrize("bad", [4, -1, 2**40])
+def test_d8_targets_out_of_range_on_a_device(bad: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU an IndexError, as in torch; where the target cannot be looked at, NaN in that row alone."""
+    leaf, labels = x(3, 4).requires_grad_(), torch.tensor([0, bad, 2])
+    assert isinstance(outcome(lambda: crossent.cross_entropy(leaf, labels)), IndexError)
+    with as_on_a_device(monkeypatch):
+        rows = crossent.cross_entropy(leaf, labels, reduction="none", backend="reference")
+        (gradient,) = torch.autograd.grad(rows, leaf, torch.ones_like(rows))
+    expected = F.cross_entropy(leaf[::2], labels[::2], reduction="none")
+    torch.testing.assert_close(rows[::2], expected)
+    torch.testing.assert_close(gradient[::2], torch.autograd.grad(expected.sum(), leaf)[0][::2])
+    assert rows[1].isnan() and gradient[1].isnan().all()
 
 
 def test_every_entry_of_the_page_has_a_test() -> None:
