@@ -81,9 +81,15 @@ class Hooks:
 
         @functools.wraps(original)
         def watched(*args: Any, **kwargs: Any) -> Any:
-            if internals.makes_graph() or internals.tracing_state() is not None:
+            if torch.compiler.is_dynamo_compiling():  # asked first: Dynamo is not to see that watching comes and goes
                 return original(*args, **kwargs)
-            return watch.call(name, original, args, kwargs)
+            if watch.is_due and not internals.makes_graph() and internals.tracing_state() is None:
+                return watch.call(name, original, args, kwargs)
+            try:
+                return original(*args, **kwargs)
+            except Exception as error:
+                watch.refused(name, args, kwargs, error)
+                raise
 
         return compiles_as(getattr(original, "__original_fn", original))(watched)
 

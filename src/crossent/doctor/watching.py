@@ -126,21 +126,31 @@ class Watch:
     # ---- what the hooks call -------------------------------------------------------------------
 
     def call(self, function: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a loss, and look at the call."""
+        """Run a loss of a step that is due, and look at the call."""
         if getattr(self._thread, "is_busy", False):
             return original(*args, **kwargs)
         self._thread.is_busy = True  # crossent's losses may call torch's: one call is looked at once
         try:
             result = original(*args, **kwargs)
         except Exception as error:
-            self._look_at_refusal(function, args, kwargs, error)
+            self.refused(function, args, kwargs, error)
             raise
         else:
-            if self.is_due:
-                self._look(function, args, kwargs, result)
+            self._look(function, args, kwargs, result)
             return result
         finally:
             self._thread.is_busy = False
+
+    def refused(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
+        """A loss has raised."""
+        record = self._record(function, args, kwargs, of_caller(4))
+        if record is None:
+            return
+        record.error = error
+        findings, limits = examine.refused(record)
+        self._add(findings, limits)
+        if findings:
+            error.crossent_doctor = [finding.code for finding in findings]  # type: ignore[attr-defined]
 
     def backward(self, root: Tensor) -> None:
         """``root.backward()`` is about to run."""
@@ -200,16 +210,6 @@ class Watch:
         if place not in self._places:
             self._places[place] = readable(place)
         return self._places[place]
-
-    def _look_at_refusal(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
-        record = self._record(function, args, kwargs, of_caller(4))
-        if record is None:
-            return
-        record.error = error
-        findings, limits = examine.refused(record)
-        self._add(findings, limits)
-        if findings:
-            error.crossent_doctor = [finding.code for finding in findings]  # type: ignore[attr-defined]
 
     def _remember(self, record: CallRecord, site: Site) -> None:
         """The loss and its count, for the rules on means of means."""
