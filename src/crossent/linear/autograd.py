@@ -101,6 +101,7 @@ def _steps(known: Call, wants: Wants, *, records: bool) -> Steps:
         scratch=getattr(call.backend, "scratch_bytes_per_logit", 0),
         wants_weight=wants.projection and records,
         may_keep=may_keep,
+        filters=call.filter_eps > 0,
         may_tile=not call.readouts,
         on_host=on_host(head.projection),
         index=head.problem.is_index,
@@ -126,7 +127,9 @@ def _forward(
     if plan.keeps and not (call.readouts or wants.target or wants.scale or plan.apart):
         one = known.promised(torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device))
         factor = one if known.below is None else one / known.below
-        rows, kept = walks.one_pass(head, call.backend, plan.rows, factor, known.weight, wants, plan.accumulate)
+        rows, kept = walks.one_pass(
+            head, call.backend, plan.rows, factor, known.weight, wants, plan.accumulate, call.filter_eps
+        )
         return rows, None, kept
     parts: list[RowStats] = []
 
@@ -141,7 +144,7 @@ def _forward(
         passes = _loss_pass(known, _upstream_of_one(known))
         kept = walks.gradients(
             head, call.backend, plan.rows, passes, wants, plan.accumulate, tilt=call.readouts, look=look,
-            apart=plan.apart,
+            apart=plan.apart, filter_eps=call.filter_eps,
         )  # fmt: skip
         numbers = walks.joined(head, parts, tilt=call.readouts)
     elif plan.tile is not None:
@@ -277,7 +280,7 @@ def _again(ctx: Any, known: Call, numbers: RowStats | None, upstream: tuple[Tens
         if not any(wants):
             return Gradients()
         one = torch.ones((), dtype=head.problem.compute_dtype, device=head.hidden.device)
-        return walks.one_pass(head, call.backend, plan.rows, one, rows, wants, plan.accumulate)[1]
+        return walks.one_pass(head, call.backend, plan.rows, one, rows, wants, plan.accumulate, call.filter_eps)[1]
     fields = [None if g is None else head.pick(call.layout, g) for g in upstream[1:5]]
 
     def passes(chunk: Chunk, own: RowStats) -> Passes:
@@ -292,7 +295,7 @@ def _again(ctx: Any, known: Call, numbers: RowStats | None, upstream: tuple[Tens
 
     return walks.gradients(
         head, call.backend, plan.rows, passes, wants, plan.accumulate, numbers=numbers, tilt=call.readouts,
-        apart=plan.apart,
+        apart=plan.apart, filter_eps=call.filter_eps,
     )  # fmt: skip
 
 

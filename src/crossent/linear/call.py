@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crossent import dispatch, errors, handover, internals, problem
 from crossent.backends.protocol import TargetOutOfRange
-from crossent.linear import composite
+from crossent.linear import composite, filtering
 from crossent.linear.autograd import LinearLoss
 from crossent.linear.evaluation import LinearCall
 from crossent.linear.head import LinearTensors, logits_shape
@@ -34,6 +34,7 @@ class Request:
     ignore_index: int | None  # as it was given
     plan: Any
     memory_budget: int | None
+    filter_eps: Any = None
     readouts: bool = False
     top_k: int = 0
     valid_rows: int | None = None
@@ -46,6 +47,7 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     check(options)
     plan, budget = plan_of(request.plan), _budget(request.memory_budget)
     _check_promise(tensors, request)
+    filtering.checked(request.filter_eps, torch.float32)
     owner = _torch_owns(tensors)
     dtype = None if owner is not None else products_dtype(tensors)
     layout = None if dtype is None else _layout(tensors, request, dtype)
@@ -70,10 +72,11 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
         _notify(logits, "composite", reason)
         return answer
     backend, reason = dispatch.choose(options.backend, tensors.input.device, dtype)
+    filter_eps = filtering.checked(request.filter_eps, dtype)
     call = LinearCall(
         options=options, layout=layout, backend=backend, plan=plan, budget=budget, result_dtype=result_dtype,
-        dtype=dtype, readouts=request.readouts, top_k=request.top_k, valid_rows=request.valid_rows,
-        records=torch.is_grad_enabled(),
+        dtype=dtype, filter_eps=filter_eps, readouts=request.readouts, top_k=request.top_k,
+        valid_rows=request.valid_rows, records=torch.is_grad_enabled(),
     )  # fmt: skip
     try:
         answer = cast("tuple[Tensor, ...] | Tensor", LinearLoss.apply(call, *tensors))

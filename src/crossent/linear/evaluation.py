@@ -28,6 +28,7 @@ class LinearCall:
     budget: int | None
     result_dtype: torch.dtype
     dtype: torch.dtype  # of the products
+    filter_eps: float = 0.0  # columns of smaller softmax take no part in a chunk's products (filtering.py)
     readouts: bool = False
     valid_rows: int | None = None  # the caller's promise of how many rows have a target
     top_k: int = 0  # with readouts: how many of the most probable classes are returned too

@@ -63,6 +63,7 @@ def linear_cross_entropy(
     shift: int | None = None,
     valid_rows: int | None = None,
     memory_budget: int | None = None,
+    filter_eps: float | str | None = None,
     backend: str | None = None,
 ) -> Tensor:
     r"""Cross entropy of ``input @ linear_weight.T + linear_bias`` without making all of these logits.
@@ -97,6 +98,9 @@ def linear_cross_entropy(
             loss NaN.
         memory_budget: bytes that the call may allocate besides its inputs, its result and the returned
             gradients. None: see Memory.
+        filter_eps: leave out of the gradient's products every class whose softmax is below this number in all rows of
+            a chunk. "auto" is 1/32 of the spacing of numbers at 1 (bfloat16: 2.4e-4; float32: 3.7e-9, which is next to
+            nothing). See Numerics for the error, README for when it pays. None: exact gradients.
 
     Returns:
         0-d for mean, sum and unbatched input, else the shape of an index target. The input's dtype
@@ -113,8 +117,12 @@ def linear_cross_entropy(
         float32 (float64 for float64). A 16-bit weight's gradient is summed over chunks in float32 and
         rounded once; on the CPU the targets' part of it never was in 16 bits (1.0-1.25 times the error of the
         true gradient rounded once). Bit-identical from run to run; another chunk size changes the order of float32 sums
-        only. Double backward, jvp, vmap, ``torch.func`` and ``torch.compile`` run a composite of ordinary
-        operations: exact, at the memory of the logits, except that a double backward is chunked.
+        only. With ``filter_eps`` the loss is exact, and so is the gradient of the bias; elements of the logits'
+        gradient below ``filter_eps * u`` are dropped, u the least upstream gradient of a row that has one, so the
+        error of d input_i is at most ``filter_eps * u * sum_c |W_c|`` over dropped classes, that of d weight_c
+        ``filter_eps * u * sum_i |input_i|`` over rows where c is dropped (plans with slabs of classes drop none).
+        Double backward, jvp, vmap, ``torch.func`` and ``torch.compile`` run a composite of ordinary operations:
+        exact, at the memory of the logits, except that a double backward is chunked.
 
     Memory:
         ``rows * C * itemsize`` for the chunk (512 rows, fewer where they took more than 128 MiB, at least 256),
@@ -137,7 +145,7 @@ def linear_cross_entropy(
         input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
     )  # fmt: skip
     request = _request(
-        options, memory_budget, shift, ignore_index, valid_rows=valid_rows,
+        options, memory_budget, shift, ignore_index, valid_rows=valid_rows, filter_eps=filter_eps,
         reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
         if_all_ignored=if_all_ignored, backend=backend,
     )  # fmt: skip
@@ -165,6 +173,7 @@ def linear_cross_entropy_with_stats(
     shift: int | None = None,
     valid_rows: int | None = None,
     memory_budget: int | None = None,
+    filter_eps: float | str | None = None,
     backend: str | None = None,
     top_k: int = 0,
 ) -> LinearCrossEntropyStats:
@@ -202,7 +211,8 @@ def linear_cross_entropy_with_stats(
         input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
     )  # fmt: skip
     request = _request(
-        options, memory_budget, shift, ignore_index, valid_rows=valid_rows, readouts=True, top_k=top_k,
+        options, memory_budget, shift, ignore_index, valid_rows=valid_rows, filter_eps=filter_eps,
+        readouts=True, top_k=top_k,
         reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
         if_all_ignored=if_all_ignored, backend=backend,
     )  # fmt: skip
@@ -288,6 +298,7 @@ def _request(
     ignore_index: int | None,
     *,
     valid_rows: int | None = None,
+    filter_eps: float | str | None = None,
     readouts: bool = False,
     top_k: int = 0,
     **values: Any,
@@ -301,5 +312,5 @@ def _request(
     )
     return Request(
         options=options, ignore_index=ignore_index, plan=plan, memory_budget=memory_budget, readouts=readouts,
-        top_k=top_k, valid_rows=valid_rows, sequences=shift is not None,
+        top_k=top_k, valid_rows=valid_rows, filter_eps=filter_eps, sequences=shift is not None,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from crossent.linear import functional
 
 _DEFAULTS = {
     "logit_scale": None, "denominator": None, "softcap": None, "z_loss": 0.0, "out_dtype": None,
-    "if_all_ignored": "nan", "shift": None, "memory_budget": None, "backend": None,
+    "if_all_ignored": "nan", "shift": None, "memory_budget": None, "filter_eps": None, "backend": None,
 }  # fmt: skip
 
 
@@ -53,8 +53,8 @@ class LinearCrossEntropyLoss(_Base):
     Args:
         in_features, num_classes, out_features, bias, device, dtype, reduction, weight, ignore_index,
             label_smoothing, options: torch's.
-        logit_scale, denominator, softcap, z_loss, out_dtype, if_all_ignored, shift, memory_budget, backend:
-            keyword-only numbers of :func:`crossent.linear_cross_entropy`. ``logit_scale`` and ``denominator``
+        logit_scale, denominator, softcap, z_loss, out_dtype, if_all_ignored, shift, memory_budget, filter_eps,
+            backend: keyword-only numbers of :func:`crossent.linear_cross_entropy`. ``logit_scale`` and ``denominator``
             given to ``forward`` take precedence.
 
     Shape:
@@ -76,7 +76,8 @@ class LinearCrossEntropyLoss(_Base):
         ignore_index: int | None = None, label_smoothing: float = 0.0, options: Any = None,
         logit_scale: float | None = None, denominator: float | None = None, softcap: float | None = None,
         z_loss: float = 0.0, out_dtype: torch.dtype | None = None, if_all_ignored: str = "nan",
-        shift: int | None = None, memory_budget: int | None = None, backend: str | None = None,
+        shift: int | None = None, memory_budget: int | None = None, filter_eps: float | str | None = None,
+        backend: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             in_features, num_classes, out_features=out_features, bias=bias, device=device, dtype=dtype,
@@ -85,7 +86,7 @@ class LinearCrossEntropyLoss(_Base):
         )  # fmt: skip
         self.logit_scale, self.denominator, self.softcap, self.z_loss = logit_scale, denominator, softcap, z_loss
         self.out_dtype, self.if_all_ignored, self.shift = out_dtype, if_all_ignored, shift
-        self.memory_budget, self.backend = memory_budget, backend
+        self.memory_budget, self.filter_eps, self.backend = memory_budget, filter_eps, backend
 
     def forward(
         self,
@@ -107,7 +108,8 @@ class LinearCrossEntropyLoss(_Base):
             sample_weight=sample_weight, denominator=self.denominator if denominator is None else denominator,
             logit_scale=self.logit_scale if logit_scale is None else logit_scale, softcap=self.softcap,
             z_loss=self.z_loss, out_dtype=self.out_dtype, if_all_ignored=self.if_all_ignored, shift=self.shift,
-            valid_rows=valid_rows, memory_budget=self.memory_budget, backend=self.backend,
+            valid_rows=valid_rows, memory_budget=self.memory_budget, filter_eps=self.filter_eps,
+            backend=self.backend,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

@@ -112,6 +112,7 @@ class Sizes:
     scratch: int  # bytes per logit that the backend allocates on top
     wants_weight: bool  # a gradient of the weight is asked for
     may_keep: bool  # gradients made in the forward pass would be the right ones
+    filters: bool = False  # filter_eps= is given
     may_tile: bool = True  # no output needs all logits of a row at once
     on_host: bool = False  # where 16-bit products have 16-bit results
     index: bool = False  # targets are class indices
@@ -148,8 +149,9 @@ class Sizes:
 
     @property
     def numbers(self) -> int:
-        """Bytes of what is kept per row."""
-        return self.rows * self.inner * ROW_BYTES
+        """Bytes of what is kept per row, and of what filtering gathers."""
+        gathered = 5 * TEMPORARY_BYTES if self.filters else 0
+        return self.rows * self.inner * ROW_BYTES + gathered
 
     def chunk(self, rows: int, classes: int) -> int:
         """Bytes of a chunk of ``rows`` rows by ``classes`` classes."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from crossent import stats
 from crossent.backends.protocol import Backend, RowGradWant, RowProblem
-from crossent.linear import gemm
+from crossent.linear import filtering, gemm
 from crossent.linear.gemm import Gradients, Wants
 from crossent.linear.head import Head
 from crossent.linear.target_column import TargetColumn, target_column
@@ -74,34 +74,70 @@ def one_pass(
     row_factor: Tensor | None,
     wants: Wants,
     accumulate: torch.dtype,
+    filter_eps: float = 0.0,
 ) -> tuple[Tensor, Gradients]:
     """Row losses, and the gradients of ``sum_i factor * row_factor_i * row_i``, three products."""
     total = gemm.empty_gradients(head, backend, wants, accumulate)
     losses: list[Tensor] = []
+    least = filtering.least(filter_eps, factor if row_factor is None else factor * row_factor)
+    _begin(total, filter_eps)
     for chunk in chunks(head, backend, rows):
         own = None if row_factor is None else row_factor[chunk.start : chunk.stop]
         losses.append(backend.row_loss_and_grad(chunk.problem, factor, own, chunk.problem.logits))
-        consume(head, total, chunk, chunk.logits)
+        consume(head, total, chunk, chunk.logits, least=least)
     if not losses:
         losses.append(torch.zeros((0, head.inner), dtype=head.problem.compute_dtype, device=head.hidden.device))
         _zero(total)
     return torch.cat(losses), total
 
 
-def consume(head: Head, total: Gradients, chunk: Chunk, d_logits: Tensor, column: TargetColumn | None = None) -> None:
-    """The two products of a chunk's gradient, and its sum for the bias; ``column``: the part that is not in it."""
+def consume(
+    head: Head,
+    total: Gradients,
+    chunk: Chunk,
+    d_logits: Tensor,
+    column: TargetColumn | None = None,
+    least: Tensor | None = None,
+) -> None:
+    """The two products of a chunk's gradient, and its sum for the bias.
+
+    ``column``: the part that is not in it; ``least``: leave out columns of smaller numbers (``filtering.py``).
+    """
     if column is not None:
         column.take_out(d_logits)
-    if total.hidden is not None:
-        gemm.add_hidden(head, total.hidden, d_logits, chunk.start, chunk.stop, column)
-    if total.projection is not None:
-        gemm.add_projection(total.projection, d_logits, chunk.hidden, first=chunk.start == 0)
-        if column is not None:
-            column.add_to_projection(total.projection, chunk.hidden)
+    kept = None if least is None else filtering.kept_columns(d_logits, least)
+    if kept is not None:
+        _consume_kept(head, total, chunk, d_logits, column, kept)
+    else:
+        if total.hidden is not None:
+            gemm.add_hidden(head, total.hidden, d_logits, chunk.start, chunk.stop, column)
+        if total.projection is not None:
+            first = chunk.start == 0 and least is None
+            gemm.add_projection(total.projection, d_logits, chunk.hidden, first=first)
+    if total.projection is not None and column is not None:
+        column.add_to_projection(total.projection, chunk.hidden)
     if total.bias is not None:
         gemm.add_bias(total.bias, d_logits)
         if column is not None:
             column.add_to_bias(total.bias)
+
+
+def _begin(total: Gradients, filter_eps: float) -> None:
+    """The sum of a filtered gradient begins with zeros: some of its rows may never be written."""
+    if filter_eps and total.projection is not None:
+        total.projection.zero_()
+
+
+def _consume_kept(
+    head: Head, total: Gradients, chunk: Chunk, d_logits: Tensor, column: TargetColumn | None, kept: Tensor
+) -> None:
+    d_hidden = filtering.products(
+        d_logits, chunk.hidden, head.projection, kept, total.projection, wants_hidden=total.hidden is not None
+    )
+    if total.hidden is not None and d_hidden is not None:
+        if column is not None:
+            d_hidden = column.add_to_hidden(d_hidden, head.projection)
+        gemm.store_hidden(head, total.hidden, d_hidden, chunk.start, chunk.stop)
 
 
 def gradients(
@@ -116,6 +152,7 @@ def gradients(
     tilt: bool = False,
     look: Callable[[Chunk, RowStats], None] | None = None,
     apart: bool = False,
+    filter_eps: float = 0.0,
 ) -> Gradients:
     """The gradients that ``passes`` asks for, chunk by chunk, from statistics that are known or taken anew.
 
@@ -123,6 +160,7 @@ def gradients(
     """
     total = gemm.empty_gradients(head, backend, wants, accumulate)
     want = RowGradWant(scale=wants.scale, target=wants.target)
+    _begin(total, filter_eps)
     for chunk in chunks(head, backend, rows):
         if numbers is None:
             own = backend.row_stats(chunk.problem, tilt=tilt)
@@ -135,7 +173,8 @@ def gradients(
             column = target_column(backend, wanted[0][0], own, wanted[0][1])
         d_logits = _add_up(backend, chunk, own, wanted, want, total)
         if wants.products:
-            consume(head, total, chunk, d_logits, column)
+            least = filtering.least(filter_eps, wanted[0][1].hard) if len(wanted) == 1 else None
+            consume(head, total, chunk, d_logits, column, least)
     if not head.rows:
         _zero(total)
     return total
