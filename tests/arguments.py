@@ -37,6 +37,13 @@ class Arguments:
             wide.pop(name, None)
         return Arguments(input=_widen(self.input), target=_widen(self.target), keywords=wide)
 
+    def on(self, device: str) -> Arguments:
+        """The same call on a device: the same numbers, strides and gaps."""
+        if device == "cpu":
+            return self
+        there = {name: on_device(value, device) for name, value in self.keywords.items()}
+        return Arguments(input=on_device(self.input, device), target=on_device(self.target, device), keywords=there)
+
     def detached(self) -> Arguments:
         """New leaves over the same memory."""
         fresh = {name: _fresh(value) for name, value in self.keywords.items()}
@@ -51,6 +58,15 @@ def _widen(value: Any) -> Any:
 
 def _fresh(value: Any) -> Any:
     return value.detach().requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
+
+
+def on_device(value: Any, device: str) -> Any:
+    """A tensor with its memory, so that strides, offsets and what lies in between stay; a leaf of its own."""
+    if not isinstance(value, Tensor):
+        return value
+    flat = torch.empty(0, dtype=value.dtype).set_(value.untyped_storage())  # type: ignore[call-overload]
+    there = flat.to(device).as_strided(value.shape, value.stride(), value.storage_offset())
+    return there.detach().requires_grad_(value.requires_grad)
 
 
 def class_axis(case: Case) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from crossent import handover
+from crossent import LinearPlan, handover
 from crossent.backends import protocol
 
 READS = frozenset(
@@ -74,3 +74,40 @@ def as_on_a_device(monkeypatch: pytest.MonkeyPatch, *, nothing_read: bool = Fals
             patch.setattr(handover, "composite_context", lambda tensors: None)
         with rules if nothing_read else nullcontext():
             yield rules
+
+
+# ---- calls that nothing may be read for
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none"},
+    "options": {"label_smoothing": 0.1, "softcap": 3.0, "z_loss": 0.1, "logit_scale": 0.5},
+    "zero": {"if_all_ignored": "zero"},
+    "denominator": {"denominator": 3.0},
+    "denominator, zero": {"denominator": 3.0, "if_all_ignored": "zero"},
+}
+TENSORS: dict[str, tuple[str, ...]] = {
+    "nothing": (), "weights": ("weight", "sample_weight"), "scale": ("logit_scale",), "denominator": ("denominator",),
+}  # fmt: skip
+PLANS = (None, LinearPlan(rows=3), LinearPlan(rows=3, gradients="recompute"), LinearPlan(rows=4, classes=3))
+SHAPES = {"weight": (5,), "sample_weight": (7,), "logit_scale": (7,), "denominator": ()}
+
+
+def keywords(
+    name: str, tensors: str, *, leaf: bool = True, device: str = "cpu", backend: str = "reference"
+) -> dict[str, Any]:
+    """Numbers and tensors of a call on 7 rows of 5 classes; a combination that a call refuses is left out."""
+    known = {**LOSSES[name], "backend": backend}
+    for each in TENSORS[tensors]:
+        if each != "denominator" or known.get("reduction") not in ("sum", "none"):
+            grad = leaf and each in ("sample_weight", "logit_scale")
+            known[each] = torch.rand(SHAPES[each], device=device).add_(0.5).requires_grad_(grad)
+    return known
+
+
+def differentiate(outputs: tuple[Tensor | None, ...], leaf: Tensor) -> Tensor:
+    """d sum of the outputs that can be differentiated / d leaf, without a look at any of them; the graph is kept."""
+    known = [output for output in outputs if output is not None and output.requires_grad]
+    ones = [torch.ones_like(output) for output in known]
+    return torch.autograd.grad(known, leaf, ones, retain_graph=True)[0]

@@ -93,6 +93,15 @@ class LinearArguments:
             keywords |= {"class_dim": -1, "shift": self.shift}
         return crossent.cross_entropy(logits, self.target, backend="reference", **keywords)
 
+    def on(self, device: str) -> LinearArguments:
+        """The same call on a device, leaves of their own."""
+
+        def move(value: Any) -> Any:
+            return value.detach().to(device).requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
+
+        keywords = {name: move(value) for name, value in self.keywords.items()}
+        return LinearArguments(move(self.input), move(self.head), move(self.target), keywords, self.shift)
+
     def to(self, dtype: torch.dtype) -> LinearArguments:
         """The same numbers in another dtype, leaves of their own."""
 

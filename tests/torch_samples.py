@@ -114,17 +114,17 @@ def entries() -> Iterator[tuple[str, torch.dtype]]:
             yield module.name, dtype
 
 
-def samples(entry: str, dtype: torch.dtype) -> Iterator[Sample]:
+def samples(entry: str, dtype: torch.dtype, device: str = "cpu") -> Iterator[Sample]:
     """The samples of one entry, the same ones in every run."""
     torch.manual_seed(20)
     differentiable = dtype.is_floating_point or dtype.is_complex
     for op in op_infos():
         if entry_name(op) == entry:
-            for index, sample in enumerate(op.sample_inputs("cpu", dtype, requires_grad=differentiable)):
+            for index, sample in enumerate(op.sample_inputs(device, dtype, requires_grad=differentiable)):
                 yield Sample(entry, str(index), _function(op.name), (sample.input, *sample.args), sample.kwargs)
     for module in module_infos():
         if module.name == entry:
-            inputs = module.module_inputs_func(module, device="cpu", dtype=dtype, requires_grad=True, training=True)
+            inputs = module.module_inputs_func(module, device=device, dtype=dtype, requires_grad=True, training=True)
             for index, sample in enumerate(inputs):
                 yield replace(
                     _from_module(module.name, f"{index} {sample.desc}", sample), reference=sample.reference_fn
