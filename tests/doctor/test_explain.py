@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 
 import crossent
 from crossent import explain
-from crossent.explain import reading
+from crossent.explain import heat, reading
 from crossent.explain.words import WORDS
 
 
@@ -191,3 +192,79 @@ def test_rule_pages_on_the_command_line(tmp_path: Path, monkeypatch: pytest.Monk
     page = crossent_command(tmp_path, "rule", "A1").stdout
     assert page.startswith("XEN101 softmax-before-cross-entropy (error") and "log(1 + (C - 1)/e)" in page
     assert crossent_command(tmp_path, "rule", "XEN999").returncode == 2
+
+
+def test_a_segmentation_shows_where_its_loss_is(tmp_path: Path) -> None:
+    """Cells are means over the pixels that count; an ignored cell is left out; classes add up to all of the loss."""
+    logits, masks = torch.randn(2, 3, 6, 8), torch.randint(0, 3, (2, 6, 8))
+    masks[1, 2] = 255
+    seen = crossent.explain(logits, masks, ignore_index=255, worst=True, names=("a", "b", "c"))
+    losses = torch.nn.functional.cross_entropy(logits.double(), masks, ignore_index=255, reduction="none")
+    found = seen.loss_map
+    means = [losses[image][masks[image] != 255].mean() for image in range(2)]
+    assert (
+        found is not None and found.image == int(torch.stack(means).argmax()) and (found.height, found.width) == (6, 8)
+    )
+    for y, row in enumerate(found.cells):
+        for x, value in enumerate(row):
+            is_read = masks[found.image, y, x] != 255
+            assert (value is not None) == bool(is_read)
+            assert value is None or math.isclose(value, float(losses[found.image, y, x]), rel_tol=1e-12)
+    assert math.isclose(sum(part.share for part in found.classes), 1.0)
+    assert sum(part.count for part in found.classes) == seen.valid
+    assert found.classes[0].mean == pytest.approx(float(losses[masks == "abc".index(found.classes[0].name)].mean()))
+    for ending in (".html", ".txt", ".png"):
+        seen.save(tmp_path / f"map{ending}")
+    assert "data:image/png;base64," in (tmp_path / "map.html").read_text()
+    assert "x" * 8 in crossent.explain(logits[1:], masks[1:], ignore_index=255).__str__()
+
+
+def test_a_large_map_is_averaged_and_small_in_bytes() -> None:
+    logits = torch.zeros(1, 2, 256, 300)
+    logits[0, 1, :128] = 4.0
+    found = crossent.explain(logits, torch.zeros(1, 256, 300, dtype=torch.int64)).loss_map
+    assert found is not None and len(found.cells) == len(found.cells[0]) == 64
+    assert found.cells[0][0] == pytest.approx(math.log1p(math.exp(4))) and found.cells[-1][0] == pytest.approx(
+        math.log(2)
+    )
+    assert len(heat.png(found)) < 20_000
+
+
+def test_the_png_of_a_map_is_what_other_programs_read(tmp_path: Path) -> None:
+    """Its pixels are the colours of their levels; ignored ones are transparent."""
+    image = pytest.importorskip("matplotlib.image", reason="matplotlib reads the PNG back")
+    logits, masks = torch.randn(1, 3, 4, 5), torch.randint(0, 3, (1, 4, 5))
+    masks[0, 0, 0] = -100
+    found = crossent.explain(logits, masks).loss_map
+    assert found is not None
+    (tmp_path / "map.png").write_bytes(heat.png(found))
+    pixels = image.imread(tmp_path / "map.png")[:: heat.SCALE, :: heat.SCALE]
+    assert pixels.shape == (4, 5, 4) and pixels[0, 0, 3] == 0
+    for y, x in ((1, 2), (3, 4)):
+        value = found.cells[y][x]
+        assert value is not None
+        wanted = heat.colour(round((heat.LEVELS - 1) * value / found.high))
+        assert [round(255 * float(part)) for part in pixels[y, x]] == [*wanted, 255]
+
+
+@pytest.mark.parametrize("class_dim", [1, 2])
+@pytest.mark.parametrize("shift", [-1, 0, 1, 2])
+def test_a_sequence_shows_how_its_labels_are_aligned(shift: int, class_dim: int) -> None:
+    """Logits that know the token ``shift`` positions beyond the label's; every loss of the profile is torch's."""
+    ids = torch.randint(0, 50, (3, 40))
+    target, known = ids[:, 10:30], ids[:, 10 + shift : 30 + shift]
+    logits = 5.0 * torch.nn.functional.one_hot(known, 50).double() + torch.randn(3, 20, 50)
+    seen = crossent.explain(logits if class_dim == 2 else logits.transpose(1, 2), target, class_dim=class_dim)
+    found = seen.profile
+    assert found is not None and found.best == shift and found.is_off == (shift != 0)
+    for by, loss in found.losses:
+        kept = slice(max(0, -by), min(20, 20 - by))
+        wanted = target[:, max(0, by) : min(20, 20 + by)]
+        assert loss == pytest.approx(
+            float(torch.nn.functional.cross_entropy(logits[:, kept].flatten(0, 1), wanted.flatten()))
+        )
+    assert ({0: "", 1: "XEN601"}.get(shift, "XEN602")) == found.code and found.code in str(seen)
+
+
+def test_few_labels_have_no_profile() -> None:
+    assert crossent.explain(torch.randn(1, 6, 5), torch.zeros(1, 6, dtype=torch.int64), class_dim=2).profile is None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from crossent.explain import text
+from crossent.explain import heat, text
+from crossent.explain.layouts import LossMap, Profile
 from crossent.explain.numbers import ClassView, Explanation, RowView
 from crossent.explain.words import say
 
@@ -23,6 +24,10 @@ border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}.xee td:
 .xee .track{display:inline-block;width:92px;text-align:left;margin-left:.5rem}
 .xee .bar{display:inline-block;height:.7rem;background:var(--bar);border-radius:2px;
 vertical-align:middle}
+.xee .map{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}.xee .map img{width:320px;max-width:100%;
+image-rendering:pixelated;border:1px solid var(--line);border-radius:4px}.xee .map>div{flex:1;min-width:16rem}
+.xee .scale{height:.7rem;border-radius:2px}.xee .ends{display:flex;justify-content:space-between}
+.xee .few{width:auto}.xee .long{display:inline-block;width:min(14rem,35vw)}
 .xee .up{color:var(--up)}.xee .down{color:var(--down)}.xee code{font:13px/1.4 ui-monospace,monospace;
 white-space:pre-wrap;overflow-wrap:anywhere}.xee tr.seen td{font-weight:700;background:var(--box)}
 @media(max-width:34rem){.xee{padding:.6rem}.xee td,.xee th{padding:.2rem .25rem;font-size:.82rem}
@@ -52,6 +57,10 @@ def body(seen: Explanation) -> str:
     parts.append(f"<h2>{say(language, 'reduction')}</h2><p><code>{escape(text.reduction(seen))}</code></p>")
     parts.append(f"<h2>{say(language, 'same')}</h2>")
     parts += [f"<p>{escape(line)}</p>" for line in text.checks(seen)]
+    if seen.loss_map is not None:
+        parts.append(_map(seen, seen.loss_map))
+    if seen.profile is not None:
+        parts.append(_profile(seen, seen.profile))
     if seen.mistakes:
         parts.append(_mistakes(seen))
     return "".join(parts) + "</div>"
@@ -73,6 +82,37 @@ def _class(seen: Explanation, view: ClassView) -> str:
         is_down = view.gradient > 0
         cells[6] = f"<span class='{'down' if is_down else 'up'}'>{'↓' if is_down else '↑'} {cells[6]}</span>"
     return f"<tr{' class=label' if view.is_label else ''}>{_cells('td', cells)}</tr>"
+
+
+def _map(seen: Explanation, found: LossMap) -> str:
+    language = seen.request.language
+    stops = ",".join(f"rgb{colour}" for colour in heat.STOPS)
+    title = escape(say(language, "map", image=found.image))
+    lines = "".join(f"<p>{escape(line)}</p>" for line in text.map_classes(seen))
+    return (
+        f"<h2>{title}</h2><div class='map'><img alt='{title}' src='{heat.data_url(found)}'"
+        f" style='aspect-ratio:{found.width}/{found.height}'><div>"
+        f"<p class='scale' style='background:linear-gradient(90deg,{stops})'></p>"
+        f"<p class='ends dim'><span>0</span><span>{found.high:.4g}</span></p>"
+        f"<p class='dim'>{escape(text.map_scale(seen))}</p>{lines}</div></div>"
+    )
+
+
+def _profile(seen: Explanation, found: Profile) -> str:
+    language = seen.request.language
+    dearest = max(loss for _, loss in found.losses) or 1.0
+    lines = ""
+    for shift, loss in found.losses:
+        bar = f"<span class='long'><span class='bar' style='width:{100 * loss / dearest:.0f}%'></span></span>"
+        note = say(language, "as_it_came") if shift == 0 else ""
+        lines += (
+            f"<tr{' class=label' if shift == found.best else ''}><td>{text.signed(shift)}</td><td>{loss:.4f}</td>"
+            f"<td class='left'>{bar} {note}</td></tr>"
+        )
+    head = f"<tr><th>{say(language, 'shift')}</th><th>{say(language, 'value')}</th><th class='left'></th></tr>"
+    verdict = f"<p class='{'down' if found.is_off else 'dim'}'>{escape(text.profile_verdict(seen))}</p>"
+    table = f"<div class='wide'><table class='few'>{head}{lines}</table></div>"
+    return f"<h2>{say(language, 'profile')}</h2>{table}{verdict}"
 
 
 def _cells(tag: str, cells: list[str]) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossent.explain import mistakes
+from crossent.explain import layouts, mistakes
+from crossent.explain.layouts import LossMap, Profile
 from crossent.explain.mistakes import Mistake
 
 MOST_SAMPLES = 20
@@ -99,6 +100,8 @@ class Explanation:
     rows: list[RowView]
     first_terms: list[float]
     mistakes: list[Mistake] = field(default_factory=list[Mistake])
+    loss_map: LossMap | None = None  # of (N, C, H, W) logits
+    profile: Profile | None = None  # of sequences
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -185,6 +188,8 @@ def explanation(logits: Any, target: Any, weight: Any, request: Request) -> Expl
         rows=[problem.view(index, rows, gradient, below, total) for index in _whole(order[: request.samples])],
         first_terms=[float(rows[index]) for index in _whole(problem.read.nonzero()[:4])],
         mistakes=mistakes.table(z, labels, problem.options(weight is not None), total, request.seen),
+        loss_map=problem.loss_map(rows, target.shape, z_full.dim()),
+        profile=problem.profile(target.shape, z_full.dim()),
     )
 
 
@@ -258,6 +263,18 @@ class _Problem:
             return None
         share = torch.bincount(self.labels[self.read]).double() / int(self.read.sum())
         return float(-(share[share > 0] * share[share > 0].log()).sum())
+
+    def loss_map(self, rows: Tensor, shape: tuple[int, ...], dims: int) -> LossMap | None:
+        if self.labels is None or dims != 4 or len(shape) != 3 or 0 in shape:
+            return None
+        losses, labels, read = (values.reshape(shape) for values in (rows, self.labels, self.read))
+        return layouts.loss_map(losses, labels, read, self.request.names, self.request.worst)
+
+    def profile(self, shape: tuple[int, ...], dims: int) -> Profile | None:
+        if self.labels is None or dims != 3 or len(shape) != 2 or 0 in shape:
+            return None
+        log_probs = (self.shifted - self.log_sum).reshape(*shape, -1)
+        return layouts.profile(log_probs, self.labels.reshape(shape), self.request.ignore_index)
 
     def view(self, i: int, rows: Tensor, gradient: Tensor, below: float, total: float) -> RowView:
         z, label = self.z[i], None if self.labels is None else int(self.labels[i])

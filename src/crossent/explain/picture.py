@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ def draw(seen: Explanation, path: Path) -> None:
         raise ImportError("pictures need matplotlib; install it: pip install matplotlib") from None
     language = _language(seen.request.language)
     rows = seen.rows[:6]
-    figure: Any = Figure(figsize=(9, 1.2 + 2.1 * len(rows)), layout="constrained")
-    axes = figure.subplots(max(1, len(rows)), 2, squeeze=False)
+    lines = max(1, len(rows)) + (seen.loss_map is not None or seen.profile is not None)
+    figure: Any = Figure(figsize=(9, 1.2 + 2.1 * lines), layout="constrained")
+    axes = figure.subplots(lines, 2, squeeze=False)
     for row, (left, right) in zip(rows, axes, strict=False):
         names = [view.name for view in row.classes]
         left.barh(names, [view.probability for view in row.classes], color=_colours(row.classes))
@@ -36,8 +38,38 @@ def draw(seen: Explanation, path: Path) -> None:
         for axis in (left, right):
             axis.invert_yaxis()
             axis.tick_params(labelsize=8)
+    _draw_layout(seen, axes[-1], language)
     figure.suptitle(f"{text.reduction(seen).split('    ')[0]}", fontsize=10)
     figure.savefig(path, dpi=150)
+
+
+def _draw_layout(seen: Explanation, axes: Any, language: str) -> None:
+    """The last line: the map of a segmentation, or the alignment of a sequence."""
+    left, right = axes
+    if seen.loss_map is not None:
+        found = seen.loss_map
+        cells = [[math.nan if value is None else value for value in row] for row in found.cells]
+        shown = left.imshow(cells, cmap="cividis", vmin=0, extent=(0, found.width, found.height, 0))
+        left.figure.colorbar(shown, ax=left)
+        left.set_title(say(language, "map", image=found.image), fontsize=9, loc="left")
+        right.barh([part.name for part in found.classes], [part.share for part in found.classes], color=BAR)
+        right.invert_yaxis()
+        right.xaxis.set_major_formatter("{x:.0%}")
+        right.set_title(say(language, "class"), fontsize=9, loc="left")
+    elif seen.profile is not None:
+        names = [text.signed(shift) for shift, _ in seen.profile.losses]
+        colours = [LABEL if shift == seen.profile.best else BAR for shift, _ in seen.profile.losses]
+        left.barh(names, [loss for _, loss in seen.profile.losses], color=colours)
+        left.invert_yaxis()
+        left.set_title(say(language, "profile"), fontsize=9, loc="left")
+        right.axis("off")
+        right.text(
+            0, 0.5, text.profile_verdict(seen) if language == seen.request.language else "", fontsize=8, wrap=True
+        )
+    else:
+        return
+    for axis in (left, right):
+        axis.tick_params(labelsize=8)
 
 
 def _colours(classes: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from crossent.explain import text
+from crossent.explain import heat, text
 from crossent.explain.numbers import Explanation
 from crossent.explain.words import say
 
@@ -29,6 +29,13 @@ def rendered(seen: Explanation) -> Iterator[Any]:
     yield Text(text.reduction(seen))
     yield Text(f"\n{say(language, 'same')}", style="bold")
     yield Text("\n".join(text.checks(seen)))
+    if seen.loss_map is not None:
+        yield Text(f"\n{say(language, 'map', image=seen.loss_map.image)}", style="bold")
+        yield Text("\n".join([*heat.characters(seen.loss_map), text.map_scale(seen), *text.map_classes(seen)]))
+    if seen.profile is not None:
+        yield Text(f"\n{say(language, 'profile')}", style="bold")
+        yield Text("\n".join(text.profile_lines(seen)))
+        yield Text(text.profile_verdict(seen), style="bold red" if seen.profile.is_off else "dim")
     if seen.mistakes:
         table = Table(title=say(language, "mistakes"), title_justify="left", title_style="bold")
         for column in (say(language, "value"), "", "", say(language, "rule")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from crossent.explain import heat
 from crossent.explain.numbers import Explanation, RowView
 from crossent.explain.words import say
 
@@ -28,6 +29,17 @@ def lines(seen: Explanation) -> Iterator[str]:
     yield ""
     yield say(language, "same")
     yield from (f"  {line}" for line in checks(seen))
+    if seen.loss_map is not None:
+        yield ""
+        yield say(language, "map", image=seen.loss_map.image)
+        yield from (f"  {line}" for line in heat.characters(seen.loss_map))
+        yield f"  {map_scale(seen)}"
+        yield from (f"  {line}" for line in map_classes(seen))
+    if seen.profile is not None:
+        yield ""
+        yield say(language, "profile")
+        yield from (f"  {line}" for line in profile_lines(seen))
+        yield f"  {profile_verdict(seen)}"
     if seen.mistakes:
         yield ""
         yield say(language, "mistakes")
@@ -35,6 +47,42 @@ def lines(seen: Explanation) -> Iterator[str]:
             note = f"   <- {say(language, 'seen')}" if mistake.is_seen else ""
             name = say(language, mistake.key)
             yield f"  {mistake.value:>10.4f}  {mistake.formula:<45} {name} {mistake.code}{note}".rstrip()
+
+
+def map_scale(seen: Explanation) -> str:
+    found = seen.loss_map
+    assert found is not None
+    return say(seen.request.language, "map_scale", height=found.height, width=found.width, high=found.high)
+
+
+def map_classes(seen: Explanation) -> list[str]:
+    assert seen.loss_map is not None
+    return [
+        say(seen.request.language, "map_class", name=part.name, count=part.count, mean=part.mean, share=part.share)
+        for part in seen.loss_map.classes
+    ]
+
+
+def profile_lines(seen: Explanation) -> list[str]:
+    assert seen.profile is not None
+    language = seen.request.language
+    dearest = max(loss for _, loss in seen.profile.losses) or 1.0
+    return [
+        f"{signed(shift):>2}  {loss:9.4f}  {'#' * round(30 * loss / dearest):<30}"
+        f"  {say(language, 'as_it_came') if shift == 0 else ''}".rstrip()
+        for shift, loss in seen.profile.losses
+    ]
+
+
+def signed(shift: int) -> str:
+    return f"{shift:+d}" if shift else "0"
+
+
+def profile_verdict(seen: Explanation) -> str:
+    found = seen.profile
+    assert found is not None
+    key = "profile_off" if found.is_off else "profile_right"
+    return say(seen.request.language, key, best=signed(found.best), margin=found.margin, code=found.code)
 
 
 def header(seen: Explanation) -> list[str]:

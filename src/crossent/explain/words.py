@@ -76,6 +76,29 @@ WORDS: dict[str, dict[str, str]] = {
     "probabilities": {"en": "probabilities into nll_loss", "zh": "把概率送进 nll_loss"},
     "logits": {"en": "raw logits into nll_loss", "zh": "把原始 logits 送进 nll_loss"},
     "dim": {"en": "log_softmax over the batch", "zh": "log_softmax 用错了维度（批次维）"},
+    "map": {"en": "Where the loss is: image {image}", "zh": "损失在哪里：第 {image} 张图"},
+    "map_scale": {
+        "en": "{height} x {width} pixels; from 0 to {high:.4g}; left out where pixels are ignored (x in text)",
+        "zh": "{height} x {width} 像素；从 0 到 {high:.4g}；忽略的像素留空（文本中为 x）",
+    },
+    "map_class": {
+        "en": "class {name}: {count} pixels, {mean:.4f} each on average, {share:.1%} of the loss",
+        "zh": "类别 {name}：{count} 个像素，平均 {mean:.4f}，占损失的 {share:.1%}",
+    },
+    "profile": {
+        "en": "Alignment: the loss if each label were the one so many positions further on",
+        "zh": "对齐：如果标签取后移若干位置的那个，损失是多少",
+    },
+    "shift": {"en": "shift", "zh": "移位"},
+    "as_it_came": {"en": "as it came", "zh": "现在的对齐"},
+    "profile_right": {
+        "en": "the labels fit best as they came, or no other shift is clearly better",
+        "zh": "现在的对齐最好，或没有明显更好的移位",
+    },
+    "profile_off": {
+        "en": "the labels fit {margin:.2f} nats better at shift {best}: check the shift ({code})",
+        "zh": "移位 {best} 的损失低 {margin:.2f} nat：请检查移位（{code}）",
+    },
     "value": {"en": "value", "zh": "值"},
     "rule": {"en": "rule", "zh": "规则"},
 }  # fmt: skip
