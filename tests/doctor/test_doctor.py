@@ -19,6 +19,8 @@ from torch.utils.checkpoint import checkpoint
 import crossent
 from crossent import doctor
 from crossent.doctor import sample
+from crossent.doctor.advice import ADVICE, Advice
+from crossent.doctor.command import command as rule_command
 from crossent.doctor.hooks import MARK
 from crossent.doctor.sample import MOST_LOGITS, take
 
@@ -390,3 +392,32 @@ def test_evaluation_is_told_from_training_by_the_models_mode() -> None:
         for n, scale in ((30, 1.0), (30, 1.0), (30, 1.0), (2, 60.0)):
             F.cross_entropy(scale * model(torch.randn(n, 4)), torch.zeros(n, dtype=torch.int64))
     assert "XEN309" in watching.report.codes
+
+
+@pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: advice.text)
+def test_a_code_that_only_an_exception_has_is_reported_and_shown(advice: Advice, capsys: pytest.CaptureFixture) -> None:
+    """Every format takes it, and `crossent rule` knows it."""
+    text = {
+        "'(float|int|": "'float' object has no attribute 'backward'",
+        "(not implemented": "not implemented for 'Long'",
+    }
+    said = next(
+        (whole for start, whole in text.items() if advice.text.startswith(start)), advice.text.replace("\\", "")
+    )
+    report = doctor.explain_error(RuntimeError(said.replace("'?str'?", "'str'")))
+    assert report.codes == [advice.code] and report.findings[0].fix == advice.fix
+    log = report.to_sarif()["runs"][0]
+    (result,) = log["results"]
+    assert log["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == advice.code
+    rule_command(advice.code)
+    assert advice.code in capsys.readouterr().out
+
+
+def test_a_refusal_of_crossents_own_is_reported_in_every_format() -> None:
+    try:
+        crossent.cross_entropy(torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64), reduction="average")
+    except ValueError as error:
+        report = doctor.explain_error(error)
+    (finding,) = report.findings
+    assert finding.code.startswith("XEN0")
+    assert json.dumps(report.to_sarif()) and report.to_json() and report.to_html()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+from crossent.doctor.advice import without_rule
 from crossent.doctor.rules import table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
@@ -24,6 +25,15 @@ def text() -> str:
     for row in table.ROWS:
         first = (inspect.getdoc(table.rule(row)) or "").splitlines()[0]
         lines.append(f"| {row.code} | {row.catalogue} | {row.severity} | {row.name} | {first} |")
+    lines += [
+        "",
+        "These are seen by torch's exceptions alone (`doctor.explain_error`, and at the end of `crossent run --doctor`):",
+        "",
+        "| code | entry | name | |",
+        "|---|---|---|---|",
+    ]
+    for advice in without_rule(set(table.BY_CODE)).values():
+        lines.append(f"| {advice.code} | {advice.catalogue} | {advice.name} | {advice.message} |")
     return "\n".join(lines) + "\n"
 
 
