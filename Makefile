@@ -12,7 +12,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test test-slow accuracy lint format types imports bench perf-guard docs wheel test-wheel check test-oldest clean
+.PHONY: help setup demo test test-slow gpu-test gpu-bench accuracy lint format types imports bench perf-guard docs wheel test-wheel check test-oldest clean
 
 help:
 	@echo "make demo         train on handwritten digits with torch's losses and with crossent's, and compare"
@@ -57,6 +57,14 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev  # pytest's 5 means: no test is marked slow
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS) || test $$? -eq 5
+
+# On a machine with a CUDA device. No environment is made for it: torch with CUDA is yours. What passed is kept in
+# .gpu-test/ and not run again; status 3 means that tests are left after MINUTES, so the same command goes on.
+GPU_PYTHON ?= $(PYTHON)
+MINUTES ?= 7
+gpu-test:
+	@PYTHONPATH=src CROSSENT_GPU_STATE=.gpu-test/passed.jsonl CROSSENT_GPU_MINUTES=$(MINUTES) $(GPU_PYTHON) -m pytest tests/gpu \
+	  -q -p no:cacheprovider $$($(GPU_PYTHON) -c 'import xdist; print("-n 8")' 2>/dev/null) $(ARGS)
 
 accuracy: $(VENV)/.installed-dev  # error against float64 beside torch's own, over 10,000 random cases: half an hour
 	CROSSENT_ACCURACY_CASES=10000 $(PY) -m pytest -m slow -s --timeout 7200 tests/test_accuracy.py $(ARGS)

@@ -20,7 +20,7 @@ def _seeded() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available() and not os.environ.get("CROSSENT_STAND_IN"):
         pytest.skip("needs a CUDA device")
 
 
