@@ -27,7 +27,7 @@ def text() -> str:
         lines.append(f"| {row.code} | {row.catalogue} | {row.severity} | {row.name} | {first} |")
     lines += [
         "",
-        "These are seen by torch's exceptions alone (`doctor.explain_error`, and at the end of `crossent run --doctor`):",
+        "These are seen by torch's exceptions alone (`doctor.explain_error`; also under `crossent run --doctor`):",
         "",
         "| code | entry | name | |",
         "|---|---|---|---|",

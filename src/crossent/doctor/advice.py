@@ -91,4 +91,5 @@ ADVICE: tuple[Advice, ...] = (
 
 def without_rule(rules: set[str]) -> dict[str, Advice]:
     """The codes that only an exception has, given those of the table of rules."""
-    return {advice.code: advice for advice in reversed(ADVICE) if advice.code not in rules}
+    bare = [advice for advice in reversed(ADVICE) if advice.code not in rules]
+    return {advice.code: advice for advice in sorted(bare, key=lambda advice: advice.code)}
