@@ -100,7 +100,9 @@ def linear_cross_entropy(
             gradients. None: see Memory.
         filter_eps: leave out of the gradient's products every class whose softmax is below this number in all rows of
             a chunk. "auto" is 1/32 of the spacing of numbers at 1 (bfloat16: 2.4e-4; float32: 3.7e-9, which is next to
-            nothing). See Numerics for the error, README for when it pays. None: exact gradients.
+            nothing). Seldom pays on a CPU: ``examples/language_model`` (8000 classes, loss 4.4, float32) took 1.25
+            times as long with 1e-4, which skipped 22% of the blocks, and 0.87 times with 1e-3, which skipped 81% and
+            moved the gradients by 3%. See Numerics for the bound. None: exact gradients.
 
     Returns:
         0-d for mean, sum and unbatched input, else the shape of an index target. The input's dtype
