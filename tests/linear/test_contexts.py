@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import crossent
-from crossent import LinearPlan
+from crossent import LinearPlan, handover
 from linear_cases import ENGINES
 from serving import serving
 
@@ -255,3 +256,75 @@ def test_non_contiguous_tensors() -> None:
     torch.testing.assert_close(mine, other)
     for a, b in zip(torch.autograd.grad(mine, (input, head)), torch.autograd.grad(other, (input, head)), strict=True):
         torch.testing.assert_close(a, b)
+
+
+class SeesFunctions(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_function_mode_sees_torchs_function_where_that_means_the_same() -> None:
+    input, head, target = tensors()
+    for how, by in (({}, "torch"), ({"softcap": 3.0}, "a backend")):
+        with serving() as calls, SeesFunctions():
+            crossent.linear_cross_entropy(input, head, target, **how)
+        served = next(call for call in calls if call.function == "linear_cross_entropy")
+        assert (served.by == "torch") == (by == "torch")
+        assert served.shape == (5, 6)  # of the logits
+
+
+def test_make_fx_takes_crossents_options() -> None:
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    input, head, target = tensors()
+    traced = make_fx(lambda x, w: crossent.linear_cross_entropy(x, w, target, softcap=3.0, z_loss=0.1))(input, head)
+    torch.testing.assert_close(
+        traced(input, head), crossent.linear_cross_entropy(input, head, target, softcap=3.0, z_loss=0.1)
+    )
+
+
+class CountsProducts(TorchDispatchMode):
+    """Multiplications of the matrix products that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.multiplications = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_):
+            a, b = args[-2:]
+            self.multiplications += a.shape[0] * a.shape[1] * b.shape[1]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dtype", [F64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("trained", "how", "products"),
+    [
+        (("input", "head"), {}, 3),
+        (("input",), {}, 2),  # a frozen head
+        (("head",), {}, 2),  # a frozen trunk
+        ((), {}, 1),
+        (("input", "head"), {"reduction": "none"}, 4),
+        (("input", "head"), {"reduction": "none", "options": LinearPlan(gradients="keep")}, 4),
+        (("input", "head"), {"sample_weight": torch.rand(40), "denominator": 7.0}, 3),
+        (("input", "head"), {"options": LinearPlan(rows=8, gradients="recompute")}, 4),
+        (("input", "head"), {"options": LinearPlan(classes=8)}, 4),
+    ],
+    ids=str,
+)
+def test_no_product_too_many(
+    trained: tuple[str, ...], how: dict[str, Any], products: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A dispatch mode is a context in which the composite answers; here it only counts what the engine does.
+    monkeypatch.setattr(handover, "composite_context", lambda tensors: None)
+    N, H, V, read = 40, 4, 32, 30
+    input = torch.randn(N, H).to(dtype).requires_grad_("input" in trained)
+    head = torch.randn(V, H).to(dtype).requires_grad_("head" in trained)
+    target = torch.randint(0, V, (N,))
+    target[read:] = -100  # cost nothing
+    with CountsProducts() as count:
+        loss = crossent.linear_cross_entropy(input, head, target, backend="reference", **how)
+        if trained:
+            loss.sum().backward()
+    assert count.multiplications == products * read * H * V

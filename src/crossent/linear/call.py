@@ -48,7 +48,7 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     plan, budget = plan_of(request.plan), _budget(request.memory_budget)
     _check_promise(tensors, request)
     filtering.checked(request.filter_eps, torch.float32)
-    owner = _torch_owns(tensors)
+    owner = _torch_owns(tensors, plain=_is_plain(tensors, request))
     dtype = None if owner is not None else products_dtype(tensors)
     layout = None if dtype is None else _layout(tensors, request, dtype)
     if layout is not None and not 0 <= request.top_k <= layout.classes:
@@ -121,16 +121,29 @@ def _autocasts(input: Tensor) -> bool:
     return kind in ("cpu", "cuda", "xpu", "mps", "hpu") and torch.is_autocast_enabled(kind)
 
 
-def _torch_owns(tensors: LinearTensors) -> str | None:
+def _torch_owns(tensors: LinearTensors, *, plain: bool) -> str | None:
     """Why torch's own function must see this call, or None."""
-    plain = (*tensors,)  # torch 2.8's Dynamo cannot slice a NamedTuple
-    for tensor in plain[:3]:
+    given = (*tensors,)  # torch 2.8's Dynamo cannot slice a NamedTuple
+    for tensor in given[:3]:
         if not isinstance(tensor, Tensor):
             return "an argument is not a tensor"
-    for tensor in plain[3:5]:
+    for tensor in given[3:5]:
         if tensor is not None and not isinstance(tensor, Tensor):
             return "an argument is not a tensor"
-    return handover.torch_owns(tensors)
+    return handover.torch_owns(tensors, plain=plain)
+
+
+def _is_plain(tensors: LinearTensors, request: Request) -> bool:
+    """Whether torch's own function means the same and nobody asked for a backend by name."""
+    if _beyond_torch(tensors) is not None or request.sequences or request.readouts:
+        return False
+    return request.options.is_torch and request.options.backend is None
+
+
+def _beyond_torch(tensors: LinearTensors) -> str | None:
+    """Which tensor torch would not understand."""
+    names = ("sample_weight", "denominator", "logit_scale")
+    return next((name for name in names if getattr(tensors, name) is not None), None)
 
 
 def products_dtype(tensors: LinearTensors) -> torch.dtype | None:
@@ -182,13 +195,10 @@ def _torch_answers(tensors: LinearTensors, request: Request, owner: str | None) 
     except handover.REFUSED_BY_TORCH as exception:
         raise _advised(exception, tensors, request) from None
     reason = owner or "arguments that crossent does not know"
-    beyond = next(
-        (name for name in ("sample_weight", "denominator", "logit_scale") if getattr(tensors, name) is not None), None
-    )
-    plain = request.options.is_torch and request.options.backend is None and not request.readouts
-    if beyond is not None or not plain:
+    if not _is_plain(tensors, request):
+        beyond = _beyond_torch(tensors)
         raise errors.refuse("XEN042", reason=reason, came=f"{beyond}=" if beyond else "a crossent option")
-    handover.notify(NAME, input, "torch", reason)
+    _notify(tensors.unmade(input.dtype), "torch", reason)
     return answer
 
 
