@@ -11,7 +11,7 @@ from __future__ import annotations
 from numba import njit
 
 from crossent.backends.cpu.pointers import prefetch_line
-from crossent.backends.cpu.vector import exp, loop, tanh, where
+from crossent.backends.cpu.vector import exp, loop, soon, tanh, where
 
 # How kernels (called by address: cache.py) and functions that only they call are compiled. PART: laid into
 # its caller (each level of calls optimises what it calls once more: 6 s for one kernel without).
@@ -40,6 +40,28 @@ def store(block, target, factor, shift):
     target column is corrected in the block: 16384 x 1000: 6.5 against 11.5 ns per 16 elements.)
     """
     target[...] = block[...] * factor - shift
+
+
+@loop(tops=1, load="source")
+def top_of(like, source):
+    """The maximum of tensor memory (a NaN does not count)."""
+    return source[...]
+
+
+@loop(sums=1, load="source")
+def exp_from(block, source, ref, ahead, step):
+    """block = exp(source - ref), and its sum; meanwhile memory is asked for."""
+    soon(ahead, step)
+    e = exp(source[...] - ref)
+    block[...] = e
+    return e
+
+
+@loop(sums=1, load="source")
+def sum_exp_from(like, source, ref, ahead, step):
+    """sum exp(source - ref); meanwhile memory is asked for."""
+    soon(ahead, step)
+    return exp(source[...] - ref)
 
 
 @njit(**INNER)

@@ -141,6 +141,12 @@ def gradient_out(block, target, soft, own, y, c):
 
 
 @loop
+def gradient_in(block, soft, own, y, c):
+    """The same in the block."""
+    block[...] = block[...] * soft[...] - where("==", y[...], c, own[...], 0.0)
+
+
+@loop
 def gradient_off(block, soft, hard, own, y, c, off):
     """block = soft e - hard off - [c == y] own."""
     target = where("==", y[...], c, own[...], 0.0)

@@ -263,9 +263,13 @@ def _count(problem: RowProblem, weight: Tensor | None, row_weight: Tensor | None
     result = torch.empty(2, dtype=torch.float64)
     addresses = [_address(tensor) for tensor in (weight, row_weight)]
     skip = 0 if problem.skip is None else problem.skip
+    place = index_place(target)
+    if inner == 1 or outer == 1 or place.outer == inner * place.inner:  # one row of targets: a vector loop
+        place = place._replace(inner=place.outer if inner == 1 else place.inner)
+        outer, inner = 1, outer * inner
     packed = pack(
         Grid(0, 0, inner, problem.classes, inner, 1, 0),
-        index_place(target),
+        place,
         result.data_ptr(),
         numbers=PLAIN,
         columns=Columns(addresses[0], 0, addresses[1]),
@@ -273,7 +277,7 @@ def _count(problem: RowProblem, weight: Tensor | None, row_weight: Tensor | None
     )
     bad = entry("count", problem.compute_dtype)(0, packed, 0, outer)
     if bad >= 0:
-        raise TargetOutOfRange(bad, int(target[bad // inner, bad % inner]))
+        raise TargetOutOfRange(bad, int(target.reshape(-1)[bad]))
     rows, share = result.tolist()
     return int(rows), share
 

@@ -124,8 +124,30 @@ def _address(builder, element, base, index, width):
 
 def load_element(emit, element, base, index):
     """``emit.width`` elements from ``index`` on, in the float type of ``emit`` (widening is exact)."""
+    return _widened(
+        emit, element, emit.builder.load(_address(emit.builder, element, base, index, emit.width), align=_SIZE[element])
+    )
+
+
+def load_masked(emit, element, base, index, mask):
+    """The same where ``mask`` is true; what lies elsewhere is not touched."""
+    builder, vector = emit.builder, emit.shaped(_STORED[element])
+    pointer = _address(builder, element, base, index, emit.width)
+    signature = ir.FunctionType(vector, [pointer.type, ir.IntType(32), mask.type, vector])
+    function = _masked(builder, "load", vector, signature)
+    align, nothing = ir.Constant(ir.IntType(32), _SIZE[element]), ir.Constant(vector, ir.Undefined)
+    return _widened(emit, element, builder.call(function, [pointer, align, mask, nothing]))
+
+
+def _masked(builder, way, vector, signature):
+    """LLVM's masked load or store of this vector type."""
+    name = f"llvm.masked.{way}.v{vector.count}{vector.element.intrinsic_name}.p0"
+    return builder.module.globals.get(name) or ir.Function(builder.module, signature, name)
+
+
+def _widened(emit, element, value):
+    """Stored values in the float type of ``emit``."""
     builder = emit.builder
-    value = builder.load(_address(builder, element, base, index, emit.width), align=_SIZE[element])
     if element == "bfloat16":
         wide = emit.shaped(ir.IntType(32))
         value = builder.shl(builder.zext(value, wide), emit.splat(ir.Constant(ir.IntType(32), 16)))
@@ -148,6 +170,15 @@ def store_element(emit, element, base, index, value, past_caches=False):
     store = builder.store(value, _address(builder, element, base, index, emit.width), align=align)
     if past_caches:
         store.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+
+
+def store_masked(emit, element, base, index, value, mask):
+    """``store_element`` where ``mask`` is true; what lies elsewhere is not touched."""
+    builder, value = emit.builder, _rounded(emit, value, element)
+    pointer = _address(builder, element, base, index, emit.width)
+    signature = ir.FunctionType(ir.VoidType(), [value.type, pointer.type, ir.IntType(32), mask.type])
+    function = _masked(builder, "store", value.type, signature)
+    builder.call(function, [value, pointer, ir.Constant(ir.IntType(32), _SIZE[element]), mask])
 
 
 def _rounded(emit, value, element):
@@ -253,16 +284,21 @@ def address_of(typingctx, pointer):
     return types.int64(pointer), codegen
 
 
+def emit_prefetch(builder, address):
+    """Ask for the 64-byte line at an integer address; any address is allowed."""
+    byte_p = ir.PointerType(ir.IntType(8))
+    signature = ir.FunctionType(ir.VoidType(), [byte_p] + [ir.IntType(32)] * 3)
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte_p], signature)
+    flags = [ir.Constant(ir.IntType(32), value) for value in (0, 2, 1)]  # read, keep in L2, data
+    builder.call(function, [builder.inttoptr(address, byte_p), *flags])
+
+
 @intrinsic
 def prefetch_line(typingctx, address):
     """Ask for the 64-byte line at an integer address; any address is allowed."""
 
     def codegen(context, builder, sig, args):
-        byte_p = ir.PointerType(ir.IntType(8))
-        signature = ir.FunctionType(ir.VoidType(), [byte_p] + [ir.IntType(32)] * 3)
-        function = builder.module.declare_intrinsic("llvm.prefetch", [byte_p], signature)
-        flags = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]  # read, keep in L1, data
-        builder.call(function, [builder.inttoptr(args[0], byte_p), *flags])
+        emit_prefetch(builder, args[0])
         return context.get_dummy_value()
 
     return types.none(types.int64), codegen

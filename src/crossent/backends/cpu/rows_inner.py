@@ -27,6 +27,7 @@ from crossent.backends.cpu.lanes import (
     fetch,
     fetch_top,
     flush,
+    gradient_in,
     gradient_off,
     gradient_out,
     gradient_q,
@@ -60,6 +61,7 @@ from crossent.backends.cpu.places import (
     start_of,
 )
 from crossent.backends.cpu.pointers import int64_at
+from crossent.backends.cpu.transposed import by_rows, load_rows, store_rows
 
 PART_TERMS = 32
 # The vectors of one number per lane, in this order at the start of scratch; then tile[V][lanes], then z[V][lanes].
@@ -142,28 +144,28 @@ def read_tile(
 ):
     """Exponentials of a tile in place of its classes, and per lane the sums over them."""
     W, V, softcap = grid.lanes, grid.classes, number(vectors, numbers.softcap)
-    top, ref, total, part, q = (
-        vectors + TOP * W,
-        vectors + REF * W,
-        vectors + TOTAL * W,
-        vectors + PART_SUM * W,
-        vectors + Q * W,
-    )
-    dot, mass = vectors + DOT * W, vectors + MASS * W
+    top, ref, total, part = vectors + TOP * W, vectors + REF * W, vectors + TOTAL * W, vectors + PART_SUM * W
+    dot, mass, q = vectors + DOT * W, vectors + MASS * W, vectors + Q * W
     start, target_start = start_of(logits, o, i), start_of(target, o, i)
     mapped = numbers.scale != 1 or columns.row_scale != 0
     fill(top, width, -np.inf)
     for k in (TOTAL, PART_SUM, DOT, MASS, TILT):
         fill(vectors + k * W, width, 0.0)
     step, item = logits.across * item_bytes(logits.kind), item_bytes(logits.kind)
+    plain = not (mapped or softcap != 0 or skipped)
+    turned = plain and by_rows(tile, logits, count)
+    if turned:
+        load_rows(tile, grid, start, logits, count)
     for c in range(V):
         block = tile + c * W
-        if mapped or softcap != 0 or skipped:
+        if turned:
+            raise_top(block, count, top)
+        elif plain and logits.inner == 1:
+            fetch_top(block, count, start + c * step, top, logits.kind, logits.inner)
+        else:
             keep, scale = vectors + KEEP * W, vectors + SCALE * W
             load_class(block, count, width, start, logits, c, keep, skipped, scale, mapped, softcap)
             raise_top(block, width, top)
-        else:
-            fetch_top(block, count, start + c * step, top, logits.kind, logits.inner)
         if keep_z:
             copy(z_tile + c * W, width, block)
     y, z_y = vectors + Y * W, vectors + ZY * W
@@ -197,8 +199,7 @@ def read_tile(
             if c % PART_TERMS == PART_TERMS - 1:
                 flush(vectors + TILT * W, width, part)
         flush(vectors + TILT * W, width, part)
-    # While exponentials are taken, the next tile is on its way: a tile's classes lie far apart, where no
-    # prefetcher of the machine sees a pattern.
+    # While exponentials are taken, the next tile is on its way: no prefetcher sees a pattern in classes far apart.
     ahead = min(W, grid.inner - i - W) if logits.inner == 1 else 0
     for c in range(V):
         prefetch(start + W * item + c * step, ahead * item)
@@ -255,23 +256,30 @@ def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, num
         times(soft, width, scale)
         times(hard, width, scale)
     times(own, width, hard)
+    plain = target.kind == INT64 and numbers.off == 0 and numbers.softcap == 0
+    turned = plain and by_rows(tile, out, count)
     for c in range(V):
         block = tile + c * W
+        if turned:
+            gradient_in(block, width, soft, own, y, number(vectors, c))
+            continue
+        if plain and out.inner == 1:
+            to = start + c * size
+            gradient_out(block, count, to, soft, own, y, number(vectors, c), out.kind, out.inner, flags.past_caches)
+            continue
         if target.kind != INT64:
             load_lanes_q(q, count, target_start, target, c, columns, numbers)
             gradient_q(block, width, soft, hard, q)
         elif numbers.off != 0:
             off = numbers.off * of_row(vectors, columns.weight, c, 1.0)
             gradient_off(block, width, soft, hard, own, y, number(vectors, c), off)
-        elif numbers.softcap != 0:
-            gradient_off(block, width, soft, hard, own, y, number(vectors, c), 0.0)
         else:
-            to = start + c * size
-            gradient_out(block, count, to, soft, own, y, number(vectors, c), out.kind, out.inner, flags.past_caches)
-            continue
+            gradient_off(block, width, soft, hard, own, y, number(vectors, c), 0.0)
         if numbers.softcap != 0:
             slope_lanes(block, width, z_tile + c * W, scale, 1.0 / numbers.softcap)
         store(block, count, start + c * size, 1.0, 0.0, out.kind, out.inner, flags.past_caches)
+    if turned:
+        store_rows(tile, grid, start, out, count)
 
 
 @njit(**KERNEL)

@@ -27,6 +27,7 @@ from crossent.backends.cpu.blocks import (
     copy,
     dot_finite,
     dot_shifted,
+    exp_from,
     exp_sum,
     fill,
     load,
@@ -35,10 +36,12 @@ from crossent.backends.cpu.blocks import (
     scale_z,
     store,
     sum_exp,
+    sum_exp_from,
     sum_shifted,
     surprise,
     tilt_sum,
     times_slope,
+    top_of,
 )
 from crossent.backends.cpu.elementary import exp, log, number
 from crossent.backends.cpu.layout import BLOCK, INT64
@@ -55,6 +58,8 @@ from crossent.backends.cpu.places import (
     start_of,
 )
 from crossent.backends.cpu.pointers import pointer_at, prefetch_line
+
+AHEAD = 2  # blocks between what is read and what is asked for
 
 
 @njit(**PART)
@@ -158,11 +163,35 @@ def read_row(scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers
             total += exp_sum(block, padded(n), ref)
         else:
             total += sum_exp(block, padded(n), ref)
-    if total != total and top < np.inf:
-        top = number(scratch, np.nan)
-    elif top == -np.inf:
-        total = np.nan
     return top, total, dot, mass, tilted, z_y
+
+
+@njit(**PART)
+def read_plain_row(scratch, refs, e_row, grid, logits, o, i, y, keep):
+    """``read_row`` where z serves exponentials alone: each block is read twice in L1 and copied nowhere."""
+    classes, kind, across = grid.classes, logits.kind, logits.across
+    start, item = start_of(logits, o, i), item_bytes(logits.kind)
+    top, ref, total = number(scratch, -np.inf), number(scratch, 0.0), 0.0
+    step = item if across == 1 else 0
+    for b in range(0, classes, BLOCK):
+        n, at = min(BLOCK, classes - b), start + b * across * item
+        top = max_of(top_of(scratch, n, at, kind, across), top)
+        new_ref = number(scratch, 0.0) if top == -np.inf else top
+        if new_ref != ref:
+            if total != 0:
+                total *= exp(float(ref) - float(new_ref))
+            ref = new_ref
+        ahead = at + AHEAD * BLOCK * item
+        if keep:
+            refs[b // BLOCK] = ref
+            total += exp_from(e_row + b, n, at, ref, ahead, step, kind, across)
+        else:
+            total += sum_exp_from(scratch, n, at, ref, ahead, step, kind, across)
+    z_y = number(scratch, 0.0)
+    if y >= 0:
+        load(scratch, 1, start + y * across * item, kind, 1)
+        z_y = scratch[0]
+    return top, total, 0.0, 0.0, 0.0, z_y
 
 
 @njit(**PART)
@@ -210,6 +239,7 @@ def loss_last(scratch, a, first, last):
     e_row = refs + padded(classes // BLOCK + 1)
     z_row = e_row + padded(classes)
     keep = out.address != 0
+    plain = target.kind == INT64 and numbers.off == 0 and numbers.softcap == 0 and flags.tilt == 0
     for position in range(grid.first, grid.last):
         o, i = position // grid.inner, position % grid.inner
         row = o * grid.row_outer + i * grid.row_inner
@@ -230,9 +260,30 @@ def loss_last(scratch, a, first, last):
         scale = of_row(scratch, columns.row_scale, row, numbers.scale)
         if keep and flags.past_caches:
             fetch_seams(out, o, i, classes)
-        top, total, dot, mass, tilted, z_y = read_row(
-            scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers, columns, scale, keep, flags.tilt != 0
-        )
+        if plain and scale == 1:
+            top, total, dot, mass, tilted, z_y = read_plain_row(scratch, refs, e_row, grid, logits, o, i, y, keep)
+        else:
+            top, total, dot, mass, tilted, z_y = read_row(
+                scratch,
+                refs,
+                e_row,
+                z_row,
+                grid,
+                logits,
+                target,
+                o,
+                i,
+                y,
+                numbers,
+                columns,
+                scale,
+                keep,
+                flags.tilt != 0,
+            )
+        if total != total and top < np.inf:
+            top = number(scratch, np.nan)
+        elif top == -np.inf:
+            total = np.nan
         log_sum = log(total)
         if y >= 0:
             w_y = numbers.on * of_row(scratch, columns.weight, y, 1.0)

@@ -27,7 +27,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 
 from crossent.backends.cpu import elementary
-from crossent.backends.cpu.pointers import STORAGE, Pointer, load_element, size_of, store_element
+from crossent.backends.cpu.pointers import STORAGE, Pointer, emit_prefetch, load_element, size_of, store_element
 
 UNROLL = 4  # independent vectors per step: hides the latency of add and fma
 _I64 = ir.IntType(64)
@@ -95,6 +95,13 @@ def larger(x, top):
     return where(">", x, top, x, top)
 
 
+def soon(address, step):
+    """Ask for the line at ``address + step * index``, index being the first element of a whole vector."""
+    emit, base = address
+    if emit.width > 1:
+        emit_prefetch(emit.builder, emit.builder.add(base, emit.builder.mul(emit.index, step[1])))
+
+
 class _Emit(elementary.Emit):
     """Instructions on ``width`` numbers at element ``index`` of every pointer."""
 
@@ -137,6 +144,8 @@ def _trace(body, builder, kind, width, index, arguments, way):
                 values.append(_Memory(emit, typ, value, way.stride, way.past_caches and width > 1))
             else:
                 values.append(_Memory(emit, typ, value, None, False))
+        elif isinstance(typ, types.Integer):
+            values.append((emit, value))
         else:
             values.append(Wide(emit, emit.splat(value)))
     result = body(*values)
@@ -201,6 +210,10 @@ def _emit_body(builder, body, kind, n, arguments, joins, way):
             stop = builder.sub(n, builder.srem(builder.sub(n, begin), ir.Constant(_I64, width * count)))
             steps(begin, stop, count, width)
             begin = stop
+    else:
+        stop = builder.sub(n, builder.srem(n, ir.Constant(_I64, UNROLL)))
+        steps(begin, stop, UNROLL, 1)
+        begin = stop
     steps(begin, n, 1, 1)
     results = []
     for r, (join, _) in enumerate(joins):
