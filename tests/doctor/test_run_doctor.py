@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -97,3 +98,32 @@ def test_what_cannot_be_done_is_refused_before_the_program_runs(tmp_path: Path) 
 def test_other_ranks_keep_quiet(tmp_path: Path) -> None:
     done = run(tmp_path, "--doctor", "train.py", RANK="1")
     assert done.returncode == 0 and "XEN101" not in done.stderr
+
+
+CHILDREN = """
+import multiprocessing, sys, torch
+import torch.nn.functional as F
+
+def misuse():
+    F.nll_loss(torch.randn(32, 20) @ torch.randn(20, 10), torch.randint(0, 10, (32,)))
+    print("child done", flush=True)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=misuse)
+    child.start()
+    child.join()
+    print("exit status of the child:", child.exitcode)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_children_are_left_alone_and_say_nothing(method: str, tmp_path: Path) -> None:
+    """As docs/doctor.md has it among what is not seen."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system does not {method}")
+    (tmp_path / "children.py").write_text(CHILDREN)
+    done = run(tmp_path, "--doctor", "children.py", method)
+    assert done.returncode == 0, done.stderr
+    assert "child done" in done.stdout and "exit status of the child: 0" in done.stdout
+    assert "no findings" in done.stderr and "XEN104" not in done.stderr
