@@ -12,7 +12,7 @@ import pytest
 
 from crossent.doctor.finding import LEVELS, Row
 from crossent.doctor.rules import table
-from doctor.stage import Example, found, play
+from doctor.stage import Example, collect, found, play
 
 SECTIONS = ["What", "Why", "Bad::", "Good::", "How it is detected", "False positives", "References"]
 
@@ -82,3 +82,25 @@ def test_all_files_are_in_the_table() -> None:
     folder = importlib.import_module("crossent.doctor.rules").__path__[0]
     files = {path.removesuffix(".py") for path in __import__("os").listdir(folder) if path.startswith("xen")}
     assert files == {row.module for row in table.ROWS}
+
+
+ASKED = (  # entries of the catalogue that a running program has to show
+    "A1-13 B1-5 B7-10 B13 C1-3 C5-9 D1-2 D6-9 D11-12 E1-4 E6 F1-5 F7-8 F11 G1-3"
+)
+
+
+def entries(text: str) -> list[str]:
+    """A1-3 -> A1, A2, A3"""
+    found: list[str] = []
+    for part in text.split():
+        first, _, last = part[1:].partition("-")
+        found += [f"{part[0]}{number}" for number in range(int(first), int(last or first) + 1)]
+    return found
+
+
+@pytest.mark.parametrize("entry", entries(ASKED))
+def test_every_entry_that_was_asked_for_has_a_rule_and_a_repro(entry: str) -> None:
+    (row,) = [row for row in table.ROWS if row.catalogue == entry]
+    prefix = f"{entry[0].lower()}{int(entry[1:]):02d}_"
+    repros = [repro for repro in collect("repros") if repro.name.startswith(prefix)]
+    assert any(row.code in {code for code, _ in repro.expected} for repro in repros)
