@@ -66,6 +66,12 @@ gpu-test:
 	@PYTHONPATH=src CROSSENT_GPU_STATE=.gpu-test/passed.jsonl CROSSENT_GPU_MINUTES=$(MINUTES) $(GPU_PYTHON) -m pytest tests/gpu \
 	  -q -p no:cacheprovider $$($(GPU_PYTHON) -c 'import xdist; print("-n 8")' 2>/dev/null) $(ARGS)
 
+# Into GPU_OUT, case by case; status 3 means that cases are left after MINUTES. Afterwards:
+# crossent bench --check .gpu-bench/result.json
+GPU_OUT ?= .gpu-bench
+gpu-bench:
+	@PYTHONPATH=src $(GPU_PYTHON) -m crossent bench --device cuda --out $(GPU_OUT) --minutes $(MINUTES) $(ARGS)
+
 accuracy: $(VENV)/.installed-dev  # error against float64 beside torch's own, over 10,000 random cases: half an hour
 	CROSSENT_ACCURACY_CASES=10000 $(PY) -m pytest -m slow -s --timeout 7200 tests/test_accuracy.py $(ARGS)
 

@@ -15,9 +15,10 @@ PACKAGES = ("torch", "numba", "llvmlite", "numpy", "triton")
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
-def collect(threads: int) -> dict[str, Any]:
+def collect(threads: int, device: str = "cpu") -> dict[str, Any]:
     """Facts that must be the same for all cases of one file."""
     from crossent._version import __version__
+    from crossent.bench import places
 
     return {
         "crossent": __version__,
@@ -29,6 +30,7 @@ def collect(threads: int) -> dict[str, Any]:
         "threads": threads,
         "memory_gib": _memory_gib(),
         "huge_pages": _huge_pages(),
+        **places.of(device).about(),
     }
 
 

@@ -8,6 +8,7 @@ tolerance of bfloat16 is that of torch eager, which saves log-probabilities near
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -23,11 +24,14 @@ LOSS_TOLERANCE = {"fp32": 1e-5, "bf16": 1e-2}
 CHUNK = 1 << 24  # elements compared at a time: no copies of whole gradients
 
 
+Gradient = tuple[Tensor, ...] | None  # of the logits; of the hidden states and the head
+
+
 class Standard(NamedTuple):
     """What every provider must come to."""
 
     loss: Tensor
-    gradient: Tensor | None
+    gradient: Gradient
 
 
 class Difference(NamedTuple):
@@ -47,34 +51,45 @@ class Difference(NamedTuple):
 
 def standard(inputs: Inputs) -> Standard:
     """torch eager in float32."""
+    if inputs.head is not None:
+        return _linear_standard(inputs, inputs.head)
     logits = inputs.logits.detach().float().requires_grad_(inputs.differentiates)
     target = inputs.target.float() if inputs.target.is_floating_point() else inputs.target
     keywords = {name: _widened(value) for name, value in inputs.keywords.items()}
     loss = recipes.torch_loss(inputs.case.setting, keywords)(logits, target)
     if inputs.differentiates:
         loss.backward(_widened(inputs.upstream))
-    return Standard(loss.detach(), logits.grad)
+    return Standard(loss.detach(), None if logits.grad is None else (logits.grad,))
+
+
+def _linear_standard(inputs: Inputs, head: Tensor) -> Standard:
+    leaves = [tensor.detach().float().requires_grad_(inputs.differentiates) for tensor in (inputs.logits, head)]
+    loss = torch.nn.functional.cross_entropy(torch.nn.functional.linear(*leaves), inputs.target)
+    return Standard(loss.detach(), torch.autograd.grad(loss, leaves) if inputs.differentiates else None)
 
 
 def _widened(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) else value
 
 
-def run(step: Step) -> tuple[Tensor, Tensor | None]:
+def run(step: Step) -> tuple[Tensor, Gradient]:
     """The loss and the gradient of one call."""
     step.prepare()
     loss = step.run().detach().float()
-    return loss, step.gradient()
+    found = step.gradient()
+    return loss, (found,) if isinstance(found, Tensor) else found
 
 
-def difference(found: tuple[Tensor, Tensor | None], expected: Standard) -> Difference:
+def difference(found: tuple[Tensor, Gradient], expected: Standard) -> Difference:
     """NaN where a result is missing or not a number."""
     loss = _relative(found[0], expected.loss)
     if expected.gradient is None:
         return Difference(loss, None)
-    if found[1] is None or found[1].shape != expected.gradient.shape:
+    if found[1] is None or [g.shape for g in found[1]] != [g.shape for g in expected.gradient]:
         return Difference(loss, float("nan"))
-    return Difference(loss, _worst(found[1].detach(), expected.gradient))
+    pairs = zip(found[1], expected.gradient, strict=True)
+    offs = [_worst(mine.detach(), theirs) for mine, theirs in pairs]
+    return Difference(loss, float("nan") if any(math.isnan(off) for off in offs) else max(offs))
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:
@@ -87,7 +102,7 @@ def _worst(found: Tensor, expected: Tensor) -> float:
     """max |found - expected| / (|expected| + mean |expected|)."""
     flat, want = found.reshape(-1), expected.reshape(-1)
     mean = float(want.abs().mean())
-    worst = torch.zeros(())
+    worst = want.new_zeros(())
     for start in range(0, want.numel(), CHUNK):
         here = want[start : start + CHUNK]
         off = (flat[start : start + CHUNK].float() - here).abs_()

@@ -7,6 +7,7 @@ The byte model counts what no implementation can avoid while logits and gradient
     both, per-row loss  read the logits, read them again once the upstream gradient is known, write the gradient
     probabilities       read them, too
     targets             8 bytes per row
+    linear head         its products: 2 N H V operations forward, 6 N H V with both gradients (no byte model)
 
 Vectors per row or per class (weights) are left out: below 1%.
 """
@@ -24,6 +25,8 @@ FORWARD, BOTH = "forward", "both"
 FRESH, WARM, IN_PLACE, NO_BUFFER = "fresh", "warm", "in place", "-"
 # Who is measured (providers.py).
 EAGER, COMPILED, OURS = "torch eager", "torch.compile", "crossent"
+CPU, CUDA, STAND_IN = "cpu", "cuda", "stand-in"  # the devices of places.py
+LINEAR = "linear"  # in the name of a case of a linear head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # the settings of the table are all there are
@@ -61,12 +64,21 @@ class Case:
     dtype: str
     mode: str
     setting: Setting = PLAIN
+    device: str = CPU
+    features: int = 0  # H of a linear head, whose logits have ``shape``; 0: the loss of logits
 
     @property
     def name(self) -> str:
-        """E.g. ``2048x32000/fp32/both/z_loss``."""
-        parts = ("x".join(map(str, self.shape)), self.dtype, self.mode, self.setting.name)
+        """E.g. ``2048x32000/fp32/both/z_loss``, or ``cuda/linear/4096x4096x128256/bf16/both`` (N x H x V)."""
+        sizes = (self.shape[0], self.features, self.shape[1]) if self.features else self.shape
+        place, kind = "" if self.device == CPU else self.device, LINEAR if self.features else ""
+        parts = (place, kind, "x".join(map(str, sizes)), self.dtype, self.mode, self.setting.name)
         return "/".join(part for part in parts if part)
+
+    @property
+    def operations(self) -> int:
+        """Of the products of a linear head."""
+        return (6 if self.mode == BOTH else 2) * math.prod(self.shape) * self.features
 
     @property
     def rows(self) -> int:
@@ -103,6 +115,10 @@ LARGE_SHAPES = (
 )
 SMALL_SHAPES = ((1, 10), (32, 10), (128, 100), (128, 1000))
 OPTION_SHAPES = ((16384, 1000), (2048, 32000))
+# On a device: 8192 rows of the vocabularies that models have, and the heads of peers.md part 3 (N, H, V).
+DEVICE_CLASSES = (1000, 4096, 32000, 50257, 128256, 262144)
+DEVICE_ROWS = 8192
+DEVICE_HEADS = ((4096, 4096, 128256), (16384, 2048, 131072), (8192, 2304, 256000))
 QUICK = ("65536x10/fp32/both", "16384x1000/fp32/both", "2048x32000/fp32/both", "32x10/fp32/both")
 
 
@@ -123,12 +139,31 @@ def table() -> list[Case]:
     return plain + options
 
 
-def select(patterns: Sequence[str] = (), dtypes: Sequence[str] = (), *, quick: bool = False) -> list[Case]:
+def device_table(device: str) -> list[Case]:
+    """Every case of a device: losses of logits, both ways and forward, then linear heads."""
+    logits = [
+        Case(shape=(DEVICE_ROWS, classes), dtype=dtype, mode=mode, device=device)
+        for dtype in ("bf16", "fp32")
+        for classes in DEVICE_CLASSES
+        for mode in (BOTH, FORWARD)
+    ]
+    heads = [
+        Case(shape=(rows, classes), features=features, dtype="bf16", mode=mode, device=device)
+        for rows, features, classes in DEVICE_HEADS
+        for mode in (BOTH, FORWARD)
+    ]
+    return logits + heads
+
+
+def select(
+    patterns: Sequence[str] = (), dtypes: Sequence[str] = (), *, quick: bool = False, device: str = CPU
+) -> list[Case]:
     """The cases that a pattern means (a name; else ``*`` and ``?``, or a part of the name), in table order."""
-    names = {case.name for case in table()}
-    chosen = [case for case in table() if not dtypes or case.dtype in dtypes]
+    known = table() if device == CPU else device_table(device)
+    names = {case.name for case in known}
+    chosen = [case for case in known if not dtypes or case.dtype in dtypes]
     if quick:
-        chosen = [case for case in chosen if case.name in QUICK]
+        chosen = [case for case in chosen if case.name in QUICK or (device != CPU and case.shape[1] == 32000)]
     return [case for case in chosen if not patterns or any(_means(pattern, case.name, names) for pattern in patterns)]
 
 
@@ -139,7 +174,13 @@ def _means(pattern: str, name: str, names: set[str]) -> bool:
 
 
 def by_name(name: str) -> Case:
-    """The case of that name, also one that is not in the table (for tests): shape/dtype/mode[/setting]."""
-    shape, dtype, mode, *rest = name.split("/")
+    """The case of that name, also one that is not in a table: [device/][linear/]shape/dtype/mode[/setting]."""
+    words = name.split("/")
+    device = words.pop(0) if words[0] in (CUDA, STAND_IN) else CPU
+    linear = words[0] == LINEAR
+    shape, dtype, mode, *rest = words[linear:]
     setting = next(setting for setting in (PLAIN, *SETTINGS) if setting.name == "".join(rest))
-    return Case(shape=tuple(map(int, shape.split("x"))), dtype=dtype, mode=mode, setting=setting)
+    sizes = tuple(map(int, shape.split("x")))
+    features = sizes[1] if linear else 0
+    sizes = (sizes[0], sizes[2]) if linear else sizes
+    return Case(shape=sizes, dtype=dtype, mode=mode, setting=setting, device=device, features=features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from crossent.bench import promises, record
@@ -26,11 +26,13 @@ class Verdict(NamedTuple):
 
 def verdicts(found: Record) -> list[Verdict]:
     """All promises, in the order of the table."""
-    return [*_of_rows(found), *_of_memory(found), *_of_start(found)]
+    if found.about.get("device"):
+        return list(_of_rows(found, promises.ON_CUDA))
+    return [*_of_rows(found, promises.ALL), *_of_memory(found), *_of_start(found)]
 
 
-def _of_rows(found: Record) -> Iterator[Verdict]:
-    for promise in promises.ALL:
+def _of_rows(found: Record, every: Iterable[Promise]) -> Iterator[Verdict]:
+    for promise in every:
         ours = record.row(found, promise.case, OURS, (promise.buffer,))
         yield from _times(found, promise, ours)
         if promise.engine:
@@ -60,6 +62,25 @@ def _times(found: Record, promise: Promise, ours: dict[str, Any] | None) -> Iter
                 slower = (mine - theirs["median_ms"]) * 1e3
                 came, kept = f"{came}, {slower:+.1f} us", kept or slower <= promise.slower_us
         yield _verdict(promise, f"against {rival}", promised, came, kept)
+    yield from _on_device(found, promise, mine)
+
+
+def _on_device(found: Record, promise: Promise, mine: float | None) -> Iterator[Verdict]:
+    """Peers that were measured are never faster; a time is kept."""
+    for label in promise.rivals:
+        name, _, place = label.partition(" in place")
+        theirs = record.row(found, promise.case, name, ("in place",) if place or label != name else ("fresh",))
+        if theirs is not None:
+            ratio = None if mine is None else theirs["median_ms"] / mine
+            yield _verdict(
+                promise, f"against {label}", ">= 1 x", _figure(ratio, "x"), None if ratio is None else ratio >= 1
+            )
+        elif found.cases.get(promise.case):
+            reason = found.cases[promise.case]["left_out"].get(label, "no result")
+            yield _verdict(promise, f"against {label}", ">= 1 x", reason, None)
+    if promise.most_ms is not None:
+        kept = None if mine is None else mine <= promise.most_ms
+        yield _verdict(promise, "milliseconds", f"<= {promise.most_ms:g}", _figure(mine, "ms"), kept)
 
 
 def _on_warm_memory(found: Record, promise: Promise, rival: str, mine: float | None) -> str:

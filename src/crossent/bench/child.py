@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from crossent.bench import agreement, allocator, copying, inputs, load, peak, providers, serving, timing
-from crossent.bench.cases import BOTH, FRESH, WARM, by_name
+from crossent.bench import agreement, allocator, copying, inputs, load, places, providers, serving, timing
+from crossent.bench.cases import BOTH, CPU, FRESH, WARM, by_name
 from crossent.bench.inputs import Inputs
 from crossent.bench.providers import Provider, Step
 from crossent.bench.timing import Timed
@@ -33,9 +33,9 @@ def measure(task: dict[str, Any], say: Say) -> dict[str, Any]:
     made = inputs.make(case)
     report: dict[str, Any] = {"case": case.name, "left_out": {}, "failed": {}, "rows": []}
     ready = _agreed(made, task["providers"], report, say)
-    copies = copying.ways(made.logits)
+    copies = copying.products(made) if case.features else copying.ways(made.logits)
     _phase(FRESH, ready, copies, task, report, say)
-    if case.mode == BOTH and not case.is_small:
+    if case.device == CPU and case.mode == BOTH and not case.is_small:
         reason = allocator.keep_freed_memory()
         again = [each for each in ready if each[0] in ON_WARM_MEMORY]
         if reason is None:
@@ -102,6 +102,7 @@ def _phase(
 ) -> None:
     """Time what is ready, in turns with the copies, and add a row for each."""
     case = by_name(task["case"])
+    place = places.of(case.device)
     participants = [Timed(provider.label, step.prepare, step.run) for provider, step, _ in ready]
     participants += [Timed(name, _nothing, copy) for name, copy in copies.items()]
 
@@ -112,7 +113,10 @@ def _phase(
         each.prepare()
         each.run()
     before = load.Usage.now()
-    times = timing.in_turns(participants, seconds=task["seconds"], rounds=task["rounds"], after_round=after_round)
+    times = timing.in_turns(
+        participants, seconds=task["seconds"], rounds=task["rounds"], after_round=after_round,
+        clock=place.seconds,
+    )  # fmt: skip
     report.setdefault("others_cpu", {})[phase] = load.share_of_others(before, load.Usage.now())
     taken = {name: times[name].summary() for name in copies}
     best = min(taken, key=lambda name: taken[name]["median_ms"])
@@ -120,6 +124,9 @@ def _phase(
     for provider, step, facts in ready:
         buffer = WARM if phase == WARM else providers.buffer_of(provider, case)
         row = {**facts, "buffer": buffer, **times[provider.label].summary(), "copy_ms": taken[best]["median_ms"]}
+        if case.device != CPU:  # the device's allocator knows its peak; on the CPU it takes a process of its own
+            step.prepare()
+            row["extra_bytes"] = place.extra_bytes(step.run)
         report["rows"].append({**row, "served": _served(provider, step, facts["served"])})
 
 
@@ -154,7 +161,7 @@ def remember(task: dict[str, Any], say: Say) -> dict[str, Any]:
         step = provider.make(inputs.make(case))
     step.prepare()
     return {
-        "extra_bytes": peak.extra_bytes(step.run),
+        "extra_bytes": places.of(case.device).extra_bytes(step.run),
         "gradient_bytes": case.logits_bytes,
         "buffer": providers.buffer_of(provider, case),
     }

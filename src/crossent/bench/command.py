@@ -27,6 +27,10 @@ Providers = Annotated[
     ),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Four cases, no memory: two or three minutes.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="cpu|cuda", help="Where; cuda has cases of its own, linear heads among them."),
+]
 List = Annotated[
     bool, typer.Option("--list", help="Print the cases with the bytes they move, and the providers; measure nothing.")
 ]
@@ -61,8 +65,8 @@ MORE_LEFT = 3  # exit status: stopped by --minutes
 
 def command(
     cases: Cases = None, dtype: Dtype = None, providers: Providers = None, quick: Quick = False,
-    list_cases: List = False, out: Out = Path("crossent-bench"), check: Check = None, plot: Plot = None,
-    seconds: Seconds = 8.0, rounds: Rounds = 7, threads: Threads = None, minutes: Minutes = None,
+    device: Device = "cpu", list_cases: List = False, out: Out = Path("crossent-bench"), check: Check = None,
+    plot: Plot = None, seconds: Seconds = 8.0, rounds: Rounds = 7, threads: Threads = None, minutes: Minutes = None,
     memory: Memory = True, again: Again = False, redo_busy: RedoBusy = False,
 ) -> None:  # fmt: skip
     """Measure crossent beside torch eager and torch.compile: results compared, then timed in turns.
@@ -79,7 +83,7 @@ def command(
         raise typer.Exit(_check(console, check))
     if plot is not None:
         raise typer.Exit(_plot(console, plot))
-    chosen = _chosen(patterns, dtype or (), quick)
+    chosen = _chosen(patterns, dtype or (), quick, device)
     if list_cases:
         return _list(console, chosen)
     plan = _plan(providers, seconds, rounds, threads, minutes, memory and not quick, again, redo_busy)
@@ -91,13 +95,16 @@ def _refuse(text: str) -> typer.Exit:
     return typer.Exit(2)
 
 
-def _chosen(patterns: Sequence[str], dtypes: Sequence[str], quick: bool) -> list[Any]:
-    from crossent.bench import cases
+def _chosen(patterns: Sequence[str], dtypes: Sequence[str], quick: bool, device: str) -> list[Any]:
+    from crossent.bench import cases, places
+
+    if device not in (cases.CPU, cases.CUDA, cases.STAND_IN):
+        raise _refuse(str(places.why_not(device)))
 
     unknown = sorted(set(dtypes) - set(cases.ITEM_BYTES))
     if unknown:
         raise _refuse(f"--dtype is {unknown[0]!r}; expected one of {', '.join(cases.ITEM_BYTES)}")
-    chosen = cases.select(patterns, dtypes, quick=quick)
+    chosen = cases.select(patterns, dtypes, quick=quick, device=device)
     if not chosen:
         raise _refuse(f"no case matches {', '.join(map(repr, patterns)) or 'that'}; --list shows their names")
     return chosen
@@ -108,7 +115,10 @@ def _list(console: Any, chosen: list[Any]) -> None:
 
     width = max(len(case.name) for case in chosen)
     for case in chosen:
-        console.print(f"{case.name:{width}}  moves {case.moved_bytes / 1e6:>10,.3f} MB", highlight=False)
+        figure = f"moves {case.moved_bytes / 1e6:>10,.3f} MB"
+        if case.features:
+            figure = f"{case.operations / 1e12:>10,.3f} TFLOP"
+        console.print(f"{case.name:{width}}  {figure}", highlight=False)
     console.print("\nproviders:", ", ".join(provider.label for provider in providers.ALL), highlight=False)
 
 
@@ -129,11 +139,14 @@ def _plan(
 
 
 def _measure(console: Any, chosen: list[Any], plan: Any, out: Path) -> int:
-    from crossent.bench import about, progress, record, run, table
+    from crossent.bench import about, places, progress, record, run, table
 
+    reason = places.why_not(chosen[0].device)
+    if reason is not None:
+        raise _refuse(reason)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        found = record.resume(out / FILE_NAME, about.collect(plan.threads))
+        found = record.resume(out / FILE_NAME, about.collect(plan.threads, chosen[0].device))
     except (OSError, ValueError, KeyError, record.Unlike) as error:
         raise _refuse(f"--out {str(out)!r}: {error}") from None
     todo = run.left(found, chosen, plan)

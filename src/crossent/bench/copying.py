@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from crossent.bench.inputs import Inputs
+
 PAGE = 4096
 
 
@@ -25,6 +27,8 @@ def ways(logits: Tensor) -> dict[str, Callable[[], Tensor]]:
     """Name -> one warm copy of the logits, which returns the copy."""
     source = logits.detach().contiguous()
     target = source.clone()
+    if not source.is_cpu:
+        return {"copy_": lambda: target.copy_(source)}
     pool = ThreadPoolExecutor(torch.get_num_threads())
     parts = _parts(source.nbytes, torch.get_num_threads())
 
@@ -38,6 +42,23 @@ def ways(logits: Tensor) -> dict[str, Callable[[], Tensor]]:
         return target
 
     return {"copy_": lambda: target.copy_(source), "memmove": by_memmove}
+
+
+def products(inputs: Inputs) -> dict[str, Callable[[], Tensor]]:
+    """The floor of a linear head: the matrix products that no implementation can avoid, and nothing else."""
+    assert inputs.head is not None
+    hidden, head = inputs.logits.detach(), inputs.head.detach()
+    logits = torch.empty(hidden.shape[0], head.shape[0], dtype=hidden.dtype, device=hidden.device)
+    d_hidden, d_head = torch.empty_like(hidden), torch.empty_like(head)
+
+    def run() -> Tensor:
+        torch.mm(hidden, head.t(), out=logits)
+        if inputs.differentiates:
+            torch.mm(logits, head, out=d_hidden)
+            torch.mm(logits.t(), hidden, out=d_head)
+        return logits
+
+    return {"products": run}
 
 
 def _parts(size: int, threads: int) -> list[tuple[int, int]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossent.bench.cases import BOTH, Case
+from crossent.bench.cases import BOTH, CUDA, Case
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SEED = 0
@@ -26,6 +26,7 @@ class Inputs:
     target: Tensor
     keywords: dict[str, Any] = field(default_factory=dict[str, Any])
     upstream: Tensor | None = None
+    head: Tensor | None = None  # (V, H): ``logits`` are then the hidden states of a linear head
 
     @property
     def differentiates(self) -> bool:
@@ -35,6 +36,15 @@ class Inputs:
 def make(case: Case) -> Inputs:
     """Logits from a standard normal distribution, labels at random."""
     torch.manual_seed(SEED)
+    if case.device == CUDA:
+        with torch.device("cuda"):
+            return _make(case)
+    return _make(case)
+
+
+def _make(case: Case) -> Inputs:
+    if case.features:
+        return _linear(case)
     setting, (outer, classes, *places) = case.setting, case.shape
     logits = torch.randn(case.shape, dtype=DTYPES[case.dtype])
     keywords: dict[str, Any] = dict(setting.numbers)
@@ -54,6 +64,17 @@ def make(case: Case) -> Inputs:
     return Inputs(case, logits, target, keywords, _upstream(case))
 
 
+def _linear(case: Case) -> Inputs:
+    """Hidden states and a head whose logits are near standard normal."""
+    (rows, classes), dtype = case.shape, DTYPES[case.dtype]
+    hidden = torch.randn(rows, case.features, dtype=dtype)
+    head = torch.randn(classes, case.features, dtype=dtype).mul_(case.features**-0.5)
+    grad = case.mode == BOTH
+    return Inputs(
+        case, hidden.requires_grad_(grad), torch.randint(classes, (rows,)), head=head.requires_grad_(grad)
+    )  # fmt: skip
+
+
 def _upstream(case: Case) -> Tensor | None:
     """The gradient that the backward starts from; None: the 1 that torch makes itself."""
     outer, _, *places = case.shape
@@ -69,8 +90,6 @@ def warm_case(case: Case) -> Case:
     outer, classes, *places = case.shape
     rows = min(case.rows, math.ceil(WARM_ELEMENTS / classes))
     if not places:
-        return Case(shape=(rows, classes), dtype=case.dtype, mode=case.mode, setting=case.setting)
+        return replace(case, shape=(rows, classes))
     side = min(places[0], math.ceil(math.sqrt(rows)))
-    return Case(
-        shape=(min(outer, 1), classes, *[side] * len(places)), dtype=case.dtype, mode=case.mode, setting=case.setting
-    )
+    return replace(case, shape=(min(outer, 1), classes, *[side] * len(places)))

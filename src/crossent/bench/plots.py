@@ -11,6 +11,8 @@ from crossent.bench import record
 from crossent.bench.cases import (
     BOTH,
     COMPILED,
+    CPU,
+    CUDA,
     EAGER,
     FORWARD,
     FRESH,
@@ -18,8 +20,11 @@ from crossent.bench.cases import (
     ITEM_BYTES,
     NO_BUFFER,
     OURS,
+    STAND_IN,
     WARM,
     Case,
+    by_name,
+    device_table,
     table,
 )
 from crossent.bench.record import Record
@@ -44,6 +49,19 @@ FIRST = Series("crossent", OURS, DEFAULT, "#1f4e79")
 KEPT = Series("crossent, warm memory", OURS, (WARM,), "#4f8fc4")
 OVER = Series("crossent, in place", OURS, (IN_PLACE,), "#7fc8a9", "v")
 
+ON_DEVICE = (
+    TORCH,
+    COMPILE,
+    Series("torch chunked", "torch chunked", DEFAULT, "#d9d2c5"),
+    Series("liger-kernel", "liger-kernel", (IN_PLACE, *DEFAULT), "#b58db6"),
+    Series("liger-kernel linear", "liger-kernel linear", DEFAULT, "#b58db6"),
+    Series("quack", "quack", DEFAULT, "#d9788f"),
+    Series("quack linear", "quack linear", DEFAULT, "#d9788f"),
+    Series("cut-cross-entropy", "cut-cross-entropy", DEFAULT, "#c9b458"),
+    FIRST,
+    OVER,
+)
+
 Panel = Callable[[Any, Record, list[str], str], None]
 
 
@@ -67,7 +85,8 @@ def _figure(found: Record, panel: Panel, inches: float, wanted: Callable[[Case, 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    reports = {case: report for case in table() if (report := found.cases.get(case.name, {})).get("rows")}
+    every = [case for device in (CUDA, STAND_IN) for case in device_table(device)]
+    reports = {case: report for case in (*table(), *every) if (report := found.cases.get(case.name, {})).get("rows")}
     measured = [case for case, report in reports.items() if wanted(case, report)]
     columns = {dtype: [case.name for case in measured if case.dtype == dtype] for dtype in ITEM_BYTES}
     columns = {dtype: names for dtype, names in columns.items() if names}
@@ -88,7 +107,7 @@ def _measured_on(found: Record, measured: list[Case]) -> str:
     """One line under the plot: a time without its machine means nothing."""
     about, dates = found.about, [found.cases[case.name].get("date", "")[:10] for case in measured]
     words = (
-        about["cpu"],
+        about.get("device", about["cpu"]),
         f"{about['threads']} threads",
         f"torch {about['torch']}",
         f"crossent {about['crossent']}",
@@ -124,8 +143,9 @@ def _style(axes: Any, title: str, labels: list[str], unit: str) -> None:
 
 def _label(name: str) -> str:
     """``2048x32000/fp32/both`` -> ``2048 × 32000``; with the setting above it, if there is one."""
-    shape, _, _, *setting = name.split("/")
-    return "\n".join([*setting, shape.replace("x", " × ")])
+    case = by_name(name)
+    sizes = (case.shape[0], case.features, case.shape[1]) if case.features else case.shape
+    return "\n".join([*filter(None, [case.setting.name]), " × ".join(map(str, sizes))])
 
 
 class _Bar(NamedTuple):
@@ -218,6 +238,25 @@ def _floor(axes: Any, found: Record, names: list[str], dtype: str) -> None:
     _style(axes, f"How near to the speed of memory, {dtype}", list(map(_label, names)), unit)
 
 
+def _of_floor(axes: Any, found: Record, names: list[str], dtype: str) -> None:
+    """Every provider of a device against the floor of the same run: the copy of the logits, or the bare products."""
+
+    def bar(name: str, each: Series) -> _Bar | None:
+        row = record.row(found, name, each.provider, each.buffers)
+        if row is None:
+            return None
+        part = 100 * record.of_floor(found.cases[name], row)
+        low, high = (part * row["median_ms"] / value for value in row["quartiles_ms"])
+        memory = row.get("extra_bytes")
+        text = f"{row['median_ms']:.3g} ms" + ("" if memory is None else f", {memory / 1e6:.0f} MB")
+        return _Bar(part, min(low, high), max(low, high), text + _mark(row))
+
+    _bars(axes, names, ON_DEVICE, bar)
+    axes.axvline(100, color=FLOOR, linewidth=1.4, zorder=0)
+    floor = "bare matrix products" if found.cases[names[0]].get("operations") else "bytes at the speed of a copy"
+    _style(axes, f"Forward + backward, {dtype}", list(map(_label, names)), f"% of the floor: {floor}")
+
+
 def _memory(axes: Any, found: Record, names: list[str], dtype: str) -> None:
     def bar(name: str, each: Series) -> _Bar | None:
         label = each.provider + (f" {IN_PLACE}" if IN_PLACE in each.buffers else "")
@@ -234,7 +273,11 @@ def _memory(axes: Any, found: Record, names: list[str], dtype: str) -> None:
 
 
 def _plain(case: Case, mode: str = BOTH) -> bool:
-    return case.mode == mode and not case.setting.name
+    return case.device == CPU and case.mode == mode and not case.setting.name
+
+
+def _on_device(case: Case, *, linear: bool) -> bool:
+    return case.device != CPU and case.mode == BOTH and bool(case.features) == linear
 
 
 ALL_OURS = (COMPILE, FIRST, KEPT, OVER)
@@ -253,9 +296,11 @@ PLOTS: dict[str, tuple[Panel, float, Callable[[Case, dict[str, Any]], bool]]] = 
     "options": (
         partial(_speedup, series=(COMPILE, FIRST), title="With options, forward + backward"),
         0.6,
-        lambda case, report: bool(case.setting.name),
+        lambda case, report: bool(case.setting.name) and case.device == CPU,
     ),
     "small": (_small, 0.75, lambda case, report: _plain(case) and case.rows <= 128),
     "floor": (_floor, 0.6, lambda case, report: _plain(case) and not case.is_small),
+    "device": (_of_floor, 1.1, lambda case, report: _on_device(case, linear=False)),
+    "device-linear": (_of_floor, 1.1, lambda case, report: _on_device(case, linear=True)),
     "memory": (_memory, 0.8, lambda case, report: _plain(case) and "memory" in report),
 }

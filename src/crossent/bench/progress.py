@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from crossent.bench import run, startup
-from crossent.bench.cases import Case
+from crossent.bench.cases import CPU, Case
 from crossent.bench.record import Record
 
 
@@ -27,7 +27,7 @@ def measure(console: Console, found: Record, todo: Sequence[Case], plan: run.Pla
             what = event.get("text") or f"{event.get('phase')} round {event.get('done')}/{event.get('planned')}"
             bar.update(task, description=f"[bold]{current}[/bold] {what}")
 
-        if plan.memory and not found.start and todo:
+        if plan.memory and not found.start and todo and todo[0].device == CPU:
             bar.update(task, description="first call and cold compile in fresh processes")
             _start(console, found)
         for case in run.measure(found, todo, plan, on_event):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from crossent.bench.cases import FRESH, IN_PLACE, NO_BUFFER, SETTINGS, WARM
+from crossent.bench.cases import BOTH, CUDA, FRESH, IN_PLACE, NO_BUFFER, SETTINGS, WARM, device_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,8 @@ class Promise:
     compiled: float | None = None  # torch.compile's time / ours, at least
     slower_us: float | None = None  # ... or at most so much slower than torch eager
     engine: bool = True  # an engine must have served it
+    rivals: tuple[str, ...] = ()  # labels of peers: never slower than those that were measured
+    most_ms: float | None = None
 
 
 def _of_both(dtype: str) -> list[Promise]:
@@ -85,6 +87,28 @@ def _weakened(promise: Promise, case: str, part: float) -> Promise:
 
 
 ALL = (*PLAIN, *_with_options())
+
+PEERS = ("liger-kernel in place", "quack")
+LINEAR_PEERS = ("torch chunked", "liger-kernel linear", "quack linear", "cut-cross-entropy")
+UP_TO = 65536  # classes: bf16 rows that one program keeps on chip; above it 85% of the copy is aimed at, not promised
+
+
+def _on_cuda() -> list[Promise]:
+    """What the GPU engine is to show (T: the copy of the logits; of a linear head its bare products)."""
+    found: list[Promise] = []
+    for case in device_table(CUDA):
+        if case.mode != BOTH:
+            continue
+        if case.features:
+            most_ms = 18.0 if case.shape == (4096, 128256) else None
+            found.append(Promise(case=case.name, most_copies=1.12, rivals=LINEAR_PEERS, most_ms=most_ms))
+        else:
+            near = case.dtype == "bf16" and case.shape[1] <= UP_TO
+            found.append(Promise(case=case.name, most_copies=1 / 0.85 if near else None, compiled=1.0, rivals=PEERS))
+    return found
+
+
+ON_CUDA = tuple(_on_cuda())
 
 MOST_MEMORY = 1.05  # peak extra memory / size of the gradient, at most
 MOST_MEMORY_IN_PLACE = 0.01  # of the logits

@@ -7,17 +7,17 @@ the logits put back, which the last call has overwritten.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import crossent
-from crossent.bench import cases, recipes
+from crossent.bench import cases, peers, recipes
 from crossent.bench.cases import BOTH, FRESH, IN_PLACE, NO_BUFFER, Case
 from crossent.bench.inputs import Inputs
 
@@ -28,7 +28,7 @@ class Step:
 
     prepare: Callable[[], None]
     run: Callable[[], Tensor]  # returns the loss
-    gradient: Callable[[], Tensor | None]
+    gradient: Callable[[], Tensor | tuple[Tensor, ...] | None]
 
 
 class Provider(NamedTuple):
@@ -52,9 +52,15 @@ def buffer_of(provider: Provider, case: Case) -> str:
 
 def _step(inputs: Inputs, loss: recipes.Loss) -> Step:
     logits, target, upstream = inputs.logits, inputs.target, inputs.upstream
+    leaves = [leaf for leaf in (logits, inputs.head) if leaf is not None]
 
     def prepare() -> None:
-        logits.grad = None
+        for leaf in leaves:
+            leaf.grad = None
+
+    def gradient() -> tuple[Tensor, ...] | None:
+        known = tuple(leaf.grad for leaf in leaves if leaf.grad is not None)
+        return known if len(known) == len(leaves) else None
 
     def forward() -> Tensor:
         return loss(logits, target)
@@ -64,11 +70,14 @@ def _step(inputs: Inputs, loss: recipes.Loss) -> Step:
         value.backward(upstream)
         return value
 
-    return Step(prepare, both if inputs.differentiates else forward, lambda: logits.grad)
+    return Step(prepare, both if inputs.differentiates else forward, gradient)
 
 
 def _crossent_loss(inputs: Inputs, **more: Any) -> recipes.Loss:
     keywords: dict[str, Any] = {**inputs.keywords, **more}
+    head = inputs.head
+    if head is not None:
+        return lambda hidden, target: crossent.linear_cross_entropy(hidden, head, target, **keywords)
     return lambda logits, target: crossent.cross_entropy(logits, target, **keywords)
 
 
@@ -77,12 +86,23 @@ def _compiled(loss: recipes.Loss) -> recipes.Loss:
     return torch.compile(loss, dynamic=False)
 
 
+def _torch_loss(inputs: Inputs) -> recipes.Loss:
+    head = inputs.head
+    if head is not None:  # as models write it: the loss of 16-bit logits is taken in float32
+        return lambda hidden, target: F.cross_entropy(F.linear(hidden, head).float(), target)
+    return recipes.torch_loss(inputs.case.setting, inputs.keywords)
+
+
 def eager(inputs: Inputs) -> Step:
-    return _step(inputs, recipes.torch_loss(inputs.case.setting, inputs.keywords))
+    return _step(inputs, _torch_loss(inputs))
 
 
 def compiled(inputs: Inputs) -> Step:
-    return _step(inputs, _compiled(recipes.torch_loss(inputs.case.setting, inputs.keywords)))
+    return _step(inputs, _compiled(_torch_loss(inputs)))
+
+
+def _peer(loss_of: Callable[[Any], recipes.Loss]) -> Callable[[Inputs], Step]:
+    return lambda inputs: _step(inputs, loss_of(inputs.head))
 
 
 def ours(inputs: Inputs) -> Step:
@@ -108,10 +128,14 @@ class _Produced(torch.autograd.Function):
 
 
 def ours_in_place(inputs: Inputs) -> Step:
+    return _in_place_step(inputs, _crossent_loss(inputs, inplace=True))
+
+
+def _in_place_step(inputs: Inputs, loss: recipes.Loss) -> Step:
+    """The step of a loss that overwrites its logits; they are put back before each call."""
     master, target, upstream = inputs.logits.detach(), inputs.target, inputs.upstream
     place = [master.clone()]
-    root = torch.zeros((), requires_grad=True)
-    loss = _crossent_loss(inputs, inplace=True)
+    root = torch.zeros((), requires_grad=inputs.differentiates)
     logits: list[Tensor] = []
 
     def prepare() -> None:
@@ -121,10 +145,15 @@ def ours_in_place(inputs: Inputs) -> Step:
 
     def run() -> Tensor:
         value = loss(logits[0], target)
-        value.backward(upstream)
+        if inputs.differentiates:
+            value.backward(upstream)
         return value
 
     return Step(prepare, run, lambda: place[1] if len(place) > 1 else None)
+
+
+def _liger(inputs: Inputs) -> Step:
+    return _in_place_step(inputs, peers.liger(None))
 
 
 def _always(case: Case) -> str | None:
@@ -132,24 +161,13 @@ def _always(case: Case) -> str | None:
 
 
 def _in_place_why_not(case: Case) -> str | None:
+    if case.features:
+        return "a linear head makes its logits itself"
     if "inplace" not in inspect.signature(crossent.cross_entropy).parameters:
         return "this version of crossent has no inplace="
     if case.mode != BOTH:
         return "forward only"
     return "the upstream gradient is not one number" if case.setting.reduction == "none" else None
-
-
-def _needs_cuda(module: str) -> Callable[[Case], str | None]:
-    def why_not(case: Case) -> str | None:
-        if importlib.util.find_spec(module) is None:
-            return f"{module} is not installed"
-        return f"{module} has no CPU kernels"
-
-    return why_not
-
-
-def _not_here(inputs: Inputs) -> Step:
-    raise NotImplementedError  # a peer without a CPU kernel: why_not says so
 
 
 EAGER = Provider(cases.EAGER, eager, _always)
@@ -158,11 +176,17 @@ OURS = Provider(cases.OURS, ours, _always)
 OURS_IN_PLACE = Provider(cases.OURS, ours_in_place, _in_place_why_not, in_place=True)
 OURS_COMPILED = Provider("crossent in torch.compile", ours_compiled, _always, compiles=True)
 
-# Peers with a cross entropy of their own. All known ones run on CUDA only; a row is added when that changes.
-PEERS = tuple(
-    Provider(name, _not_here, _needs_cuda(module))
-    for name, module in (("liger-kernel", "liger_kernel"), ("quack", "quack"), ("apex", "apex"))
-)
+# Peers with a cross entropy of their own (peers.py). liger's overwrites the logits, in evaluation too.
+PEERS = (
+    Provider("torch chunked", _peer(peers.torchs_chunked), peers.torchs_chunked_why_not),
+    Provider(
+        "liger-kernel", _liger, peers.why_not("liger_kernel", linear=False), in_place=True,
+    ),
+    Provider("liger-kernel linear", _peer(peers.liger_linear), peers.why_not("liger_kernel", linear=True)),
+    Provider("quack", _peer(peers.quack), peers.why_not("quack", linear=False)),
+    Provider("quack linear", _peer(peers.quack_linear), peers.why_not("quack", linear=True)),
+    Provider("cut-cross-entropy", _peer(peers.cut), peers.why_not("cut_cross_entropy", linear=True)),
+)  # fmt: skip
 ALL = (EAGER, COMPILED, OURS, OURS_IN_PLACE, OURS_COMPILED, *PEERS)
 
 

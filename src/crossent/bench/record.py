@@ -69,6 +69,13 @@ def row(record: Record, case: str, provider: str, buffers: tuple[str, ...]) -> d
     return None
 
 
+def of_floor(report: dict[str, Any], row: dict[str, Any]) -> float:
+    """The least time by the row's own: that of the bytes it must move at the speed of the copy, which reads and writes
+    the logits; of a linear head that of its bare products."""
+    part = 1.0 if "operations" in report else report["moved_bytes"] / (2 * report["logits_bytes"])
+    return part * row["copy_ms"] / row["median_ms"]
+
+
 def is_engine(served: list[str]) -> bool:
     """Whether an engine computed every call of a row (not torch, the reference or the composite)."""
     return bool(served) and all(name in ENGINES for name in served)

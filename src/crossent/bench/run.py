@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossent.bench import about
-from crossent.bench.cases import BOTH, COMPILED, EAGER, IN_PLACE, OURS, PLAIN, Case
+from crossent.bench.cases import BOTH, COMPILED, CPU, EAGER, IN_PLACE, OURS, PLAIN, Case
 from crossent.bench.load import QUIET
 from crossent.bench.record import Record
 
@@ -70,7 +70,9 @@ def one(case: Case, plan: Plan, on_event: Event) -> dict[str, Any]:
         report |= process("time", {**task, "providers": plan.providers}, on_event)
     except ProcessFailed as failure:
         return {**report, "case": case.name, "rows": [], "left_out": {}, "failed": {"the process": str(failure)}}
-    if plan.memory and case.mode == BOTH and not case.is_small:
+    if case.features:
+        report["operations"] = case.operations
+    if plan.memory and case.device == CPU and case.mode == BOTH and not case.is_small:
         report["memory"] = {label: _memory(case, label, task, on_event) for label in _remembered(case, plan)}
     return {**report, "load_after": about.load_average()}
 

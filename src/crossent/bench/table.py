@@ -12,15 +12,15 @@ from crossent.bench import check, promises, record, run
 from crossent.bench.cases import COMPILED, EAGER, OURS, SMALL_BYTES
 from crossent.bench.record import Record
 
-COLUMNS = ("", "buffer", "ms", "quartiles", "T", "GB/s", "x eager", "x compile", "served by")
+COLUMNS = ("", "buffer", "ms", "quartiles", "T", "of floor", "rate", "MB", "x eager", "x compile", "served by")
 
 
 def results(console: Console, found: Record, names: list[str] | None = None) -> None:
     """The rows of all cases, or of some."""
     about = found.about
     console.print(
-        f"{about['cpu']}, {about['threads']} threads, {about['memory_gib']} GiB; torch {about['torch']}, "
-        f"numba {about.get('numba', 'not installed')}, crossent {about['crossent']}",
+        f"{about.get('device', about['cpu'])}, {about['threads']} threads, {about['memory_gib']} GiB; "
+        f"torch {about['torch']}, numba {about.get('numba', 'not installed')}, crossent {about['crossent']}",
         highlight=False,
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -33,26 +33,40 @@ def results(console: Console, found: Record, names: list[str] | None = None) -> 
             _block(table, found, name, report)
     console.print(table)
     console.print(
-        "T: warm copy of the logits in the same run. x: the competitor's time / this time, on the same kind of memory "
-        "(in place: against fresh).",
+        "T: warm copy of the logits in the same run; of a linear head its bare products. of floor: the least time that "
+        "the bytes (at the copy's speed) or the products leave, by this time. x: the competitor's time / this time, on "
+        "the same kind of memory (in place: against fresh).",
         style="dim", highlight=False,
     )  # fmt: skip
 
 
 def _block(table: Table, found: Record, name: str, report: dict[str, Any]) -> None:
-    table.add_row(f"[bold]{escape(name)}[/bold]", "", "", "", "", "", "", "", _remarks(report))
+    blank = [""] * (len(COLUMNS) - 2)
+    table.add_row(f"[bold]{escape(name)}[/bold]", *blank, _remarks(report))
     for row in report["rows"]:
         is_small = report["logits_bytes"] < SMALL_BYTES
         low, high = row["quartiles_ms"]
         cells = (
             f"  {row['provider']}", row["buffer"], _ms(row["median_ms"]), f"{_ms(low)}-{_ms(high)}",
             "" if is_small else f"{row['median_ms'] / row['copy_ms']:.2f}",
-            "" if is_small else f"{report['moved_bytes'] / row['median_ms'] / 1e6:.1f}",
+            "" if is_small else f"{record.of_floor(report, row):.0%}",
+            "" if is_small else _rate(report, row),
+            f"{row['extra_bytes'] / 1e6:.0f}" if row.get("extra_bytes") is not None else "",
             _ratio(found, name, row, EAGER), _ratio(found, name, row, COMPILED), _served(row),
         )  # fmt: skip
         table.add_row(*cells, style=None if row["provider"].startswith(OURS) else "dim")
     for label, reason in report["failed"].items():
-        table.add_row(f"  [red]{escape(label)}[/red]", "", "failed", "", "", "", "", "", escape(reason[:60]))
+        table.add_row(f"  [red]{escape(label)}[/red]", "", "failed", *blank[2:], escape(reason[:60]))
+    if found.about.get("device") and report["left_out"]:
+        reasons = "; ".join(f"{label}: {reason}" for label, reason in report["left_out"].items())
+        table.add_row(f"  [dim]not measured: {escape(reasons)}[/dim]", *blank, "")
+
+
+def _rate(report: dict[str, Any], row: dict[str, Any]) -> str:
+    """Operations of the products by the time, or bytes."""
+    if "operations" in report:
+        return f"{report['operations'] / row['median_ms'] / 1e9:.1f} TFLOP/s"
+    return f"{report['moved_bytes'] / row['median_ms'] / 1e6:.1f} GB/s"
 
 
 def _remarks(report: dict[str, Any]) -> str:

@@ -19,6 +19,9 @@ MOST_ROUNDS = 31
 SHORT_SECONDS, MOST_REPEATS = 1e-3, 50
 
 
+Clock = Callable[[Callable[[], object]], float]  # seconds of one call
+
+
 class Timed(NamedTuple):
     """What takes part: ``prepare`` is not timed."""
 
@@ -55,11 +58,17 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def in_turns(
-    participants: list[Timed], *, seconds: float, rounds: int = ROUNDS, after_round: Callable[[int, int], None]
+    participants: list[Timed],
+    *,
+    seconds: float,
+    rounds: int = ROUNDS,
+    after_round: Callable[[int, int], None],
+    clock: Clock | None = None,
 ) -> dict[str, Times]:
     """Times by label: at least ``rounds`` rounds, more as long as they fit into ``seconds``."""
     gc.collect()
-    one = {each.label: _once(each) for each in participants}  # also the last warm-up
+    clock = by_the_wall if clock is None else clock
+    one = {each.label: _once(each, clock) for each in participants}  # also the last warm-up
     repeats = {label: _repeats(known) for label, known in one.items()}
     round_seconds = sum(one[label] * repeats[label] for label in one)
     planned = min(MOST_ROUNDS, max(rounds, int(seconds / max(round_seconds, 1e-6))))
@@ -67,7 +76,7 @@ def in_turns(
     for done in range(planned):
         shift = done % len(participants)
         for each in participants[shift:] + participants[:shift]:
-            _sample(each, repeats[each.label], times[each.label])
+            _sample(each, repeats[each.label], times[each.label], clock)
         after_round(done + 1, planned)
     return times
 
@@ -76,14 +85,19 @@ def _repeats(seconds: float) -> int:
     return max(1, min(MOST_REPEATS, int(SHORT_SECONDS / max(seconds, 1e-9))))
 
 
-def _once(each: Timed) -> float:
-    each.prepare()
+def by_the_wall(run: Callable[[], object]) -> float:
+    """Seconds that a call took."""
     began = time.perf_counter()
-    each.run()
+    run()
     return time.perf_counter() - began
 
 
-def _sample(each: Timed, repeats: int, times: Times) -> None:
+def _once(each: Timed, clock: Clock) -> float:
+    each.prepare()
+    return clock(each.run)
+
+
+def _sample(each: Timed, repeats: int, times: Times, clock: Clock) -> None:
     faults = page_faults()
     prepared_faults = 0
     total = 0.0
@@ -91,9 +105,7 @@ def _sample(each: Timed, repeats: int, times: Times) -> None:
         before = page_faults()
         each.prepare()
         prepared_faults += page_faults() - before
-        began = time.perf_counter()
-        each.run()
-        total += time.perf_counter() - began
+        total += clock(each.run)
     times.seconds.append(total / repeats)
     times.faults.append((page_faults() - faults - prepared_faults) / repeats)
 
