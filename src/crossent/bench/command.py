@@ -9,6 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+What = Annotated[
+    str | None,
+    typer.Argument(metavar="[linear]", help="linear: losses of a linear head, beside the bare matrix products."),
+]
 Cases = Annotated[
     list[str] | None,
     typer.Option(
@@ -64,7 +68,7 @@ MORE_LEFT = 3  # exit status: stopped by --minutes
 
 
 def command(
-    cases: Cases = None, dtype: Dtype = None, providers: Providers = None, quick: Quick = False,
+    what: What = None, cases: Cases = None, dtype: Dtype = None, providers: Providers = None, quick: Quick = False,
     device: Device = "cpu", list_cases: List = False, out: Out = Path("crossent-bench"), check: Check = None,
     plot: Plot = None, seconds: Seconds = 8.0, rounds: Rounds = 7, threads: Threads = None, minutes: Minutes = None,
     memory: Memory = True, again: Again = False, redo_busy: RedoBusy = False,
@@ -79,6 +83,13 @@ def command(
     # A report that is piped into a file keeps its columns.
     console = Console() if Console().is_terminal else Console(width=160)
     patterns = [pattern.strip() for value in cases or () for pattern in value.split(",") if pattern.strip()]
+    if what is not None:
+        raise typer.Exit(
+            _linear(
+                what, patterns, list_cases=list_cases, out=out, seconds=seconds, rounds=rounds, threads=threads,
+                minutes=minutes, memory=memory and not quick, plans=not quick, again=again,
+            )
+        )  # fmt: skip
     if check is not None:
         raise typer.Exit(_check(console, check))
     if plot is not None:
@@ -88,6 +99,15 @@ def command(
         return _list(console, chosen)
     plan = _plan(providers, seconds, rounds, threads, minutes, memory and not quick, again, redo_busy)
     raise typer.Exit(_measure(console, chosen, plan, out))
+
+
+def _linear(what: str, patterns: list[str], **how: Any) -> int:
+    """The part of the benchmark that has cases, providers and a table of its own."""
+    if what != "linear":
+        raise _refuse(f"no part is called {what!r}; expected linear, or nothing for losses of logits")
+    from crossent.bench.linear.command import measure
+
+    return measure(patterns, **how)
 
 
 def _refuse(text: str) -> typer.Exit:

@@ -41,7 +41,7 @@ def torchs_chunked_why_not(case: Case) -> str | None:
     if not case.features:
         return "for linear heads only"
     if case.device == CPU:
-        return "measured by benchmarks/linear.py"
+        return "measured by crossent bench linear"
     return None if internals.torch_linear_options is not None else "torch has it from 2.13 on"
 
 

@@ -29,7 +29,7 @@ import torch
 
 from crossent import errors
 
-# Measured on two cores (benchmarks/linear.py): from this many rows on the three products of a chunk run at the
+# Measured on two cores (``crossent bench linear``): from this many rows on the three products of a chunk run at the
 # speed of the whole ones, and below LEAST_ROWS they need a quarter more.
 DEFAULT_ROWS = 512
 LEAST_ROWS = 256

@@ -1,0 +1,54 @@
+"""``crossent bench linear``: a small run from the command line to the plot, and what its parts say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from crossent.bench.linear import cases, providers, report
+from crossent.cli import app
+
+SMALL = ("96x16x300/bf16", "64x16x300/fp32/sweep", "64x16x600/fp32/sweep")
+
+
+def test_a_small_run(tmp_path: Path) -> None:
+    arguments = ["bench", "linear", "--seconds", "0", "--rounds", "1", "--threads", "1", "--out", str(tmp_path)]
+    arguments += [part for name in SMALL for part in ("--cases", name)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "result.json").read_text())["cases"]
+    assert set(found) == set(SMALL)
+    for name, case in found.items():
+        rows = case["rows"]
+        assert {providers.PRODUCTS, providers.PLAIN, providers.OURS} <= set(rows)
+        assert all(row["median_ms"] > 0 for row in rows.values())
+        assert all(used["extra_bytes"] is not None for used in case["memory"].values())
+        loss, d_input, d_weight = case["errors"][providers.OURS]
+        most = 1e-5 if "fp32" in name else 5e-3
+        assert max(loss, d_input, d_weight) < most
+        assert "choice" in case["plans"] and "rows=64" in case["plans"]
+    assert "the plan's choice takes" in done.output and "liger-kernel" in done.output
+    stamp = (tmp_path / "result.json").stat().st_mtime_ns
+    again = CliRunner().invoke(app, arguments)  # nothing is measured twice
+    assert again.exit_code == 0 and (tmp_path / "result.json").stat().st_mtime_ns == stamp
+
+
+def test_the_real_heads_are_all_there() -> None:
+    heads = {(case.features, case.classes) for case in cases.table()}
+    assert {(768, 50257), (2048, 128256), (4096, 128256), (2304, 256000), (1024, 151936)} <= heads
+    assert all(cases.by_name(case.name) == case for case in cases.table())
+
+
+@pytest.mark.parametrize("arguments", [("nothing",), ("linear", "--cases", "axb"), ("linear", "--cases", "0x1x2/fp32")])
+def test_refusals(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["bench", *arguments, "--out", str(tmp_path)])
+    assert done.exit_code == 2
+
+
+def test_a_choice_that_is_too_slow_is_called_so() -> None:
+    times = {"choice": {"median_ms": 12.0}, "rows=64": {"median_ms": 10.0}}
+    assert "NOT within" in report.choice(times)
+    assert "NOT within" not in report.choice(times | {"choice": {"median_ms": 10.9}})
