@@ -7,6 +7,7 @@ patching ``torch.nn.functional`` with crossent's functions must not make those c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,20 @@ def deprecated_mean(reduction: str) -> str:
         _reduction.get_enum(reduction)
         return "mean"
     return reduction
+
+
+@functools.cache
+def sums_in_float32(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether this torch adds a 16-bit product to float32 numbers in one operation there (CUDA, by cuBLAS)."""
+    if device.type != "cuda":
+        return False
+    total = torch.zeros(16, 16, device=device)
+    part = torch.zeros(16, 16, device=device, dtype=dtype)
+    try:
+        torch.ops.aten.addmm.dtype_out(total, part, part, torch.float32, out=total)
+    except (RuntimeError, AttributeError, NotImplementedError):  # older ones want all three in one dtype
+        return False
+    return True
 
 
 def context() -> str | None:

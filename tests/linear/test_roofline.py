@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from crossent import LinearPlan
 from crossent.linear import roofline
 from crossent.linear.roofline import MACHINES, UNKNOWN, WORKSPACE_BYTES, Work
 
@@ -57,6 +58,15 @@ def test_everything_at_once_where_it_fits() -> None:
 @pytest.mark.parametrize("shape", [(0, 4, 9), (1, 1, 1), (3, 0, 7), (10**6, 1, 10**9)], ids=str)
 def test_edges(shape: tuple[int, int, int]) -> None:
     assert roofline.rows_of_a_chunk(work(*shape), UNKNOWN) >= 1
+
+
+def test_what_a_plan_leaves_open() -> None:
+    device, large, small = torch.device("xpu"), work(8192, 2304, 256000), work(100, 64, 1000)
+    chosen = roofline.completed(LinearPlan(), large, device)
+    assert chosen.rows == roofline.rows_of_a_chunk(large, UNKNOWN) and chosen.accumulate is None
+    assert roofline.completed(LinearPlan(), small, device) == LinearPlan(rows=100, accumulate=BF16)
+    for said in (LinearPlan(rows=7), LinearPlan(rows=200, accumulate=F32)):
+        assert roofline.completed(said, small, device) == said
 
 
 def test_numbers_by_dtype() -> None:

@@ -221,6 +221,10 @@ def _hand_out(ctx: Any, buffer: Tensor | None, upstream: Tensor | None) -> Tenso
     # `.data` has a version counter of its own: whatever the receiver does to the buffer, the saved tensors
     # of this node stay readable for a second backward (which does not read the buffer).
     buffer = buffer.data
+    multiply = getattr(ctx.crossent_call.backend, "multiply", None)
+    if multiply is not None and not on_host(buffer):  # decides on the device: nothing is read or written for a 1
+        multiply(buffer, upstream)
+        return buffer
     factor = upstream.item() if on_host(buffer) else None
     if factor == 1.0:
         return buffer

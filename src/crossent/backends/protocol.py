@@ -20,6 +20,7 @@ Functions of a backend module::
     row_loss_and_grad(problem, factor, row_factor, out) -> Tensor      one pass: see below
     log_softmax(rows, out) -> None
     log_softmax_grad(rows, log_probs, upstream, out, *, want_scale) -> Tensor | None
+    multiply(gradient, factor) -> None               optional: gradient *= a 0-d tensor, for nothing where it is 1
 
 ``row_grad`` writes d/d logits into ``out`` (``(outer, V, inner)``, any strides, the logits' dtype),
 zeros where a row is not read. ``row_loss_and_grad`` returns the unscaled row losses

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from crossent import readouts, stats
-from crossent.backends.protocol import on_host
-from crossent.linear import composite, slabs, walks
+from crossent.backends.protocol import Backend, on_host
+from crossent.linear import composite, roofline, slabs, walks
 from crossent.linear.evaluation import Call, LinearCall, prepare
 from crossent.linear.gemm import Gradients, Wants
 from crossent.linear.head import LinearTensors
 from crossent.linear.plan import Sizes, Steps, steps
+from crossent.linear.roofline import Work
 from crossent.linear.slabs import Walk
 from crossent.linear.top import top_classes
 from crossent.linear.walks import Chunk, Passes
@@ -64,7 +65,7 @@ class LinearLoss(torch.autograd.Function):
         with _without_autocast(tensors.input):
             if kept is not None and not ctx.handed_out and _only_loss(upstream):
                 ctx.handed_out = True
-                total = _scaled(kept, upstream[0])
+                total = _scaled(kept, upstream[0], call.backend)
             else:
                 total = None
             known = prepare(call, tensors, below)
@@ -107,7 +108,11 @@ def _steps(known: Call, wants: Wants, *, records: bool) -> Steps:
         index=head.problem.is_index,
         spelled_out=head.problem.is_index and head.problem.off != 0.0,
     )
-    return steps(call.plan, call.budget, sizes)
+    plan = call.plan
+    if not sizes.on_host and call.budget is None:  # a budget is spent as on the CPU
+        work = Work(head.rows, sizes.outputs, sizes.features, head.dtype, plan.accumulate or torch.float32)
+        plan = roofline.completed(plan, work, head.projection.device)
+    return steps(plan, call.budget, sizes)
 
 
 def _without_autocast(tensor: Tensor) -> AbstractContextManager[Any]:
@@ -256,13 +261,18 @@ def _only_loss(upstream: tuple[Tensor | None, ...]) -> bool:
     return upstream[0] is not None and all(gradient is None for gradient in upstream[1:])
 
 
-def _scaled(kept: Gradients, upstream: Tensor | None) -> Gradients:
+def _scaled(kept: Gradients, upstream: Tensor | None, backend: Backend) -> Gradients:
     """The gradients made in the forward pass, times the upstream gradient."""
     assert upstream is not None
     # `.data` has a version counter of its own: whatever the receiver does to it, the saved tensors of this
     # node stay readable for a second backward (which does not read these).
     mine = Gradients(*(None if gradient is None else gradient.data for gradient in kept))
-    if not on_host(upstream) or upstream.item() != 1.0:
+    multiply = getattr(backend, "multiply", None)
+    if multiply is not None and not on_host(upstream):
+        for gradient in mine:
+            if gradient is not None:
+                multiply(gradient, upstream)
+    elif not on_host(upstream) or upstream.item() != 1.0:
         wide = upstream.to(torch.promote_types(upstream.dtype, torch.float32))
         for gradient in mine:
             if gradient is not None:

@@ -2,7 +2,7 @@
 
 A gradient of the weight is summed over chunks in ``accumulate``'s dtype. CPU products of 16-bit matrices
 have 16-bit results, so a float32 sum takes them slab by slab: each slab of classes is multiplied into a
-temporary that stays in cache and is added from there.
+temporary that stays in cache and is added from there. cuBLAS adds to float32 by itself.
 
 Logits of a chunk are made slab by slab, too: multiplied as a whole, few rows need up to a quarter more time than
 their share of one large product, for every chunk reads and reorders the whole weight (float32; measured).
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from crossent import internals
 from crossent.backends.protocol import Backend
 from crossent.linear.head import Head
 from crossent.linear.plan import SLAB_BYTES, TEMPORARY_BYTES
@@ -115,6 +116,11 @@ def add_projection(total: Tensor, d_logits: Tensor, hidden: Tensor, *, first: bo
     """total += d logits.T @ hidden; ``first``: the old content of ``total`` is not read."""
     if total.dtype == d_logits.dtype:
         total.addmm_(d_logits.t(), hidden, beta=0 if first else 1)
+        return
+    if total.dtype == torch.float32 and internals.sums_in_float32(hidden.device, hidden.dtype):
+        torch.ops.aten.addmm.dtype_out(
+            total, d_logits.t(), hidden, torch.float32, beta=0 if first else 1, alpha=1, out=total
+        )
         return
     slab = max(1, TEMPORARY_BYTES // max(1, hidden.shape[1] * hidden.element_size()))
     temporary = hidden.new_empty(min(slab, total.shape[0]), hidden.shape[1])

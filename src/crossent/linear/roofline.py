@@ -24,9 +24,12 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+
+from crossent.linear.plan import LinearPlan
 
 WORKSPACE_BYTES = 512 << 20  # of a chunk's logits, by default
 LAUNCH_SECONDS = 5e-6
@@ -88,6 +91,14 @@ def machine_of(device: torch.device) -> Machine:
     if device.type != "cuda" or not torch.cuda.is_available():
         return UNKNOWN
     return machine_named(torch.cuda.get_device_name(device))
+
+
+def completed(plan: LinearPlan, work: Work, device: torch.device) -> LinearPlan:
+    """The plan with the rows that it leaves open; one chunk sums nothing, so its 16-bit product is the gradient."""
+    tf32 = torch.get_float32_matmul_precision() != "highest"
+    rows = plan.rows or rows_of_a_chunk(work, machine_of(device), tf32=tf32)
+    alone = rows >= work.rows and work.dtype.itemsize == 2 and plan.classes is None
+    return replace(plan, rows=rows, accumulate=plan.accumulate or (work.dtype if alone else None))
 
 
 def seconds(work: Work, chunk: int, machine: Machine, *, tf32: bool = False) -> float:
