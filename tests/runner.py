@@ -21,7 +21,10 @@ from crossent.backends.protocol import RowProblem, compute_dtype
 from crossent.call import LossTensors
 from crossent.options import LossOptions
 
-BACKENDS = tuple(name for name, reason in dispatch.backends() if reason is None and name != "gpu")
+# Those that run on CPU tensors: the GPU engine does under TRITON_INTERPRET=1 (make gpu-interpret).
+BACKENDS = tuple(
+    name for name, _ in dispatch.backends() if dispatch.reason_against(name, torch.device("cpu"), torch.float32) is None
+)
 PROVIDERS = (*BACKENDS, "composite")
 DIFFERENTIABLE = ("loss", "result", "nll", "logsumexp", "entropy", "z_loss")
 TENSOR_OPTIONS = ("sample_weight", "denominator", "logit_scale")

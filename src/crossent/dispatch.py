@@ -86,5 +86,6 @@ def _warn_once(engine: str, reason: str) -> None:
 
 
 def backends() -> list[tuple[str, str | None]]:
-    """Every backend with the reason why it is not available (None: it is)."""
-    return [(name, reason if isinstance(reason := load(name), str) else None) for name in ("reference", *ENGINES)]
+    """Every backend with the reason why it is not available on the device that it is for (None: it is)."""
+    known = [("reference", "cpu"), *((engine, device) for device, engine in ENGINE_OF_DEVICE.items())]
+    return [(name, reason_against(name, torch.device(device), torch.float32)) for name, device in known]
