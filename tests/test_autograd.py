@@ -109,6 +109,24 @@ def test_modified_in_place_after_forward(what: str, function: str, backend: str 
         torch.testing.assert_close(answer, expected)
 
 
+@EVERY_BACKEND
+def test_the_result_modified_in_place(backend: str | None) -> None:
+    """`loss[mask] = 0`, `loss *= w`: a loss per row is no view of anything."""
+    gradients = []
+    for home, more in ((crossent, {"backend": backend}), (F, {})):
+        leaf = x(5, 4).requires_grad_()
+        for function in ("cross_entropy", "nll_loss"):
+            loss = getattr(home, function)(leaf, LABELS, reduction="none", **more)
+            loss[LABELS == 1] = 0
+            loss *= torch.arange(5)
+            loss.sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
+    stats = crossent.cross_entropy_with_stats(leaf, LABELS, z_loss=0.1, reduction="none", backend=backend)
+    for field in stats:
+        field.zero_()
+
+
 @FUNCTIONS
 @EVERY_BACKEND
 @pytest.mark.parametrize("reentrant", [True, False])

@@ -212,6 +212,23 @@ def test_trace(name: str, saved_models: Path) -> None:
     torch.testing.assert_close(traced(*more), model(*more))
 
 
+@pytest.mark.parametrize("smoothed", [LABELS.clamp(min=0), x(5, 4, seed=1).double().softmax(1)], ids=["index", "probs"])
+def test_trace_keeps_float64(smoothed: torch.Tensor) -> None:
+    """A trace knows the number of classes as an int64 tensor, and Python's number / int64 is float32."""
+    logits = x(5, 4).double()
+    traced = torch.jit.trace(lambda a, y: crossent.cross_entropy(a, y, label_smoothing=0.1), (logits, smoothed))
+    exact = F.cross_entropy(logits, smoothed, label_smoothing=0.1)
+    torch.testing.assert_close(traced(logits, smoothed), exact, rtol=1e-14, atol=0)
+
+
+def test_export_of_an_unbatched_label() -> None:
+    inputs = x(6), torch.tensor(2)
+    weight = W.clone()
+    model = Loss(lambda home, a, y: home.cross_entropy(a, y, weight, reduction="sum"), crossent)
+    for strict in (True, False):
+        torch.testing.assert_close(torch.export.export(model, inputs, strict=strict).module()(*inputs), model(*inputs))
+
+
 @SAVED_PARAMETERS
 @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
 def test_make_fx(mode: str, name: str) -> None:
@@ -249,6 +266,10 @@ def scripted_mean(a: torch.Tensor, y: torch.Tensor, s: torch.Tensor) -> torch.Te
     return first + second + third + fourth + crossent.nll_loss(a, y)
 
 
+def scripted_weighted(a: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return crossent.cross_entropy(a, y, w, label_smoothing=0.5, logit_scale=0.5)
+
+
 def through_a_file(script: Any) -> Any:
     buffer = io.BytesIO()
     torch.jit.save(script, buffer)
@@ -269,6 +290,15 @@ def test_script_of_functions() -> None:
             torch.testing.assert_close(*gradients)
     script = through_a_file(torch.jit.script(scripted_mean))
     torch.testing.assert_close(script(x(5, 4), LABELS, s), scripted_mean(x(5, 4), LABELS, s))
+
+
+def test_script_of_a_mean_over_nothing() -> None:
+    """NaN, with a gradient of 0: also once TorchScript differentiates by its own formulas (after some calls)."""
+    script, nothing = torch.jit.script(scripted_weighted), torch.full((5,), -100)
+    for _ in range(4):
+        leaf = x(5, 4).requires_grad_()
+        loss = script(leaf, nothing, W)
+        assert loss.isnan() and not torch.autograd.grad(loss, leaf)[0].any()
 
 
 MODULES: dict[str, Callable[[], torch.nn.Module]] = {

@@ -7,6 +7,7 @@ those who asked to see torch's function.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -296,6 +297,31 @@ def test_layouts(function: str, layout: str, backend: str | None) -> None:
     torch.testing.assert_close(outcomes[0][:3], outcomes[1][:3])
     assert outcomes[0][4] == outcomes[1][4]
     assert torch_cannot or layout in ("expanded", "zero stride classes") or outcomes[0][3] == outcomes[1][3]
+
+
+def negated_lazily(a: torch.Tensor) -> torch.Tensor:
+    """The same numbers; in memory their negatives, and a mark."""
+    return torch._neg_view(-a)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_lazy_negation_of_every_tensor(backend: str | None) -> None:
+    """`-a` that is not made yet (`a.conj().imag`): kernels read memory, so each tensor has to be made first."""
+    rows = x(6, 1, seed=3)[:, 0].abs()
+    given = {"weight": x(5, seed=1).abs(), "sample_weight": rows, "logit_scale": rows + 1}
+    targets = (torch.arange(6) % 5, x(6, 5, seed=2).softmax(1))
+    for target, reduction in itertools.product(targets, ("none", "sum")):
+        outcomes = []
+        for form in (negated_lazily, torch.Tensor.clone):
+            input = form(x(6, 5)).requires_grad_()
+            options: dict[str, Any] = {name: form(value) for name, value in given.items()}
+            loss = crossent.cross_entropy(input, form(target), **options, reduction=reduction, backend=backend)
+            (gradient,) = torch.autograd.grad(loss, input, form(x(*loss.shape, seed=4)))
+            result = crossent.log_softmax(input, 1, logit_scale=options["logit_scale"], backend=backend)
+            outcomes.append((loss, gradient, result, *torch.autograd.grad(result, input, form(x(6, 5, seed=5)))))
+        torch.testing.assert_close(*outcomes)
+    with pytest.raises(RuntimeError, match="XEN043"):
+        crossent.cross_entropy(negated_lazily(x(6, 5)), targets[0], inplace=True, backend=backend)
 
 
 # ---- threads -----------------------------------------------------------------------------------------------

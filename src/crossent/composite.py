@@ -6,7 +6,8 @@ aten operators only), for tensor subclasses and devices without an engine, and i
 So: no in-place operation, no data-dependent shape, no Python object that TorchScript does not know.
 
 A row that is not read is replaced by zeros before any arithmetic and its result by zero after it, so
-neither its value nor a gradient of any order can spread.
+neither its value nor a gradient of any order can spread. (By masked_fill: the gradient that TorchScript has
+for ``where`` is upstream * condition, and NaN * 0 is NaN.)
 """
 
 # No `from __future__ import annotations`: TorchScript reads the annotations.
@@ -87,18 +88,19 @@ def row_terms(
     if z_loss > 0.0:
         squares = z_loss * lse.square()
     elif readouts:
-        squares = torch.where(read, zeros, lse)  # 0 below, and connected as the other fields are
+        squares = lse.masked_fill(torch.ones_like(read), 0.0)  # connected, as the other fields are
     if readouts:
         entropy = _entropy(shifted, log_sum, dim)
         predicted, rank = _reading(z.detach(), target, dim)
+    unread = torch.logical_not(read)
     return RowTerms(
-        row=torch.where(read, row + squares, zeros),
-        share=torch.where(read, share, zeros),
+        row=(row + squares).masked_fill(unread, 0.0),
+        share=share.masked_fill(unread, 0.0),
         read=read,
-        nll=torch.where(read, nll, zeros),
-        logsumexp=torch.where(read, lse, zeros),
-        entropy=torch.where(read, entropy, zeros),
-        z_loss=torch.where(read, squares, zeros),
+        nll=nll.masked_fill(unread, 0.0),
+        logsumexp=lse.masked_fill(unread, 0.0),
+        entropy=entropy.masked_fill(unread, 0.0),
+        z_loss=squares.masked_fill(unread, 0.0),
         predicted=predicted,
         rank=rank,
     )
@@ -112,11 +114,11 @@ def _blanked(
     Before the map: the gradient of tanh or of the scale would carry a NaN back.
     """
     target = target.to(torch.int64)  # first: compared as uint8, -100 would be 156
-    read = target != ignore_index
+    unread = target == ignore_index
     if logit_scale is not None and logit_scale.dim() > 0:
-        logit_scale = torch.where(read, logit_scale, torch.zeros_like(logit_scale))
-    input = torch.where(read.unsqueeze(dim), input, torch.zeros_like(input))
-    return input, torch.where(read, target, torch.zeros_like(target)), logit_scale, read
+        logit_scale = logit_scale.masked_fill(unread, 0.0)
+    input = input.masked_fill(unread.unsqueeze(dim), 0.0)
+    return input, target.masked_fill(unread, 0), logit_scale, torch.logical_not(unread)
 
 
 def _one_empty_class(
@@ -127,7 +129,7 @@ def _one_empty_class(
         target = target.sum(dim, keepdim=True)
     else:
         target = target.to(torch.int64)
-        target = torch.where(target == ignore_index, target, 1)
+        target = target.masked_fill(target != ignore_index, 1)
     if weight is not None:
         weight = weight.reshape(-1).sum(0, keepdim=True)
     return input.sum(dim, keepdim=True), target, weight
@@ -150,11 +152,12 @@ def _index_rows(
     nll = log_sum - shifted.gather(dim, target.unsqueeze(dim)).squeeze(dim)
     share = torch.ones_like(log_sum)
     if weight is not None:
-        share = weight.to(shifted.dtype).reshape(-1)[target]
+        # not weight[target]: Dynamo takes a 0-d target for a number there, and asks what it is
+        share = weight.to(shifted.dtype).reshape(-1).index_select(0, target.flatten()).reshape(target.shape)
     row = (1.0 - smoothing) * share * nll
     if smoothing > 0.0:
         spread = log_sum.unsqueeze(dim) - shifted
-        row = row + (smoothing / shifted.size(dim)) * _weighted(spread, weight, dim).sum(dim)
+        row = row + smoothing * _weighted(spread, weight, dim).mean(dim)
     return row, share, nll
 
 
@@ -164,7 +167,8 @@ def _probability_rows(
     """The same of rows with probabilities; each row's share is 1."""
     probs = target.to(shifted.dtype)
     spread = log_sum.unsqueeze(dim) - shifted
-    q = (1.0 - smoothing) * probs + smoothing / shifted.size(dim)
+    # A tensor of its dtype: jit.trace takes the size for a tensor too, and number / int64 is float32.
+    q = (1.0 - smoothing) * probs + shifted.new_full([], smoothing) / shifted.size(dim)
     return (_weighted(q, weight, dim) * spread).sum(dim), torch.ones_like(log_sum), (probs * spread).sum(dim)
 
 
@@ -174,9 +178,9 @@ def reduce(
     """none, sum, or mean = sum_i s_i row_i / (denominator, or sum_i s_i share_i)."""
     rows, share = terms.row, terms.share
     if sample_weight is not None:
-        zeros = torch.zeros_like(rows)
-        weight = torch.where(terms.read, sample_weight.to(rows.dtype), zeros)
-        rows, share = torch.where(terms.read, rows * weight, zeros), share * weight
+        unread = torch.logical_not(terms.read)
+        weight = sample_weight.to(rows.dtype).masked_fill(unread, 0.0)
+        rows, share = (rows * weight).masked_fill(unread, 0.0), share * weight
     if reduction == "none":
         return rows
     total = rows.sum()
@@ -274,11 +278,10 @@ def _fields(terms: RowTerms, target: Tensor, layout: Layout, is_index: bool) -> 
     """The other fields of cross_entropy_with_stats, in the index target's shape."""
     wanted = target if is_index else target.detach().max(layout.class_dim).indices
     correct = torch.logical_and(terms.read, terms.predicted == wanted)
-    absent = torch.full_like(terms.predicted, -1)
-    widen = layout.widen_index
+    unread, widen = torch.logical_not(terms.read), layout.widen_index
     return (
         *(widen(term) for term in (terms.nll, terms.logsumexp, terms.entropy, terms.z_loss)),
-        widen(torch.where(terms.read, terms.predicted, absent), -1),
+        widen(terms.predicted.masked_fill(unread, -1), -1),
         widen(correct, False),
-        widen(torch.where(terms.read, terms.rank, absent), -1),
+        widen(terms.rank.masked_fill(unread, -1), -1),
     )

@@ -77,6 +77,7 @@ class Layout:
 
     def rows(self, tensor: Tensor, *, offset: int = 0, row_shape: tuple[int, int] | None = None) -> Tensor:
         """(outer, V, inner) of a tensor of the input's shape: a view wherever strides allow one."""
+        tensor = tensor.resolve_neg()  # kernels read memory, where a lazy negation has not been made
         view = self.row_view(tensor, offset=offset, row_shape=row_shape)
         if view is not None:
             return view
@@ -119,7 +120,7 @@ class Layout:
 
     def per_row(self, tensor: Tensor, row_shape: tuple[int, int]) -> Tensor:
         """(outer, inner) of a tensor of the index shape."""
-        return self.narrow_index(tensor).reshape(row_shape)
+        return self.narrow_index(tensor).reshape(row_shape).resolve_neg()
 
     def from_rows(self, tensor: Tensor, fill: float | int | bool = 0) -> Tensor:
         """The index shape of an (outer, inner) answer."""
@@ -219,9 +220,13 @@ def check_extras(tensors: LossTensors, options: LossOptions, layout: Layout) -> 
 
 def check_inplace(input: Tensor) -> None:
     """Refuse to write over a leaf that needs a gradient, or over elements that are shared."""
+    if input.is_neg():
+        raise errors.refuse("XEN043", came="it is negated lazily")
     base = input if input._base is None else input._base  # pyright: ignore[reportPrivateUsage]
     if base.is_leaf and _differentiates(base):
         raise errors.refuse("XEN043", came="it is (a view of) a leaf that requires a gradient")
+    if input.numel() == 0:
+        return
     reach = 0  # of all dimensions with smaller strides
     for stride, size in sorted(zip(input.stride(), input.shape, strict=True)):
         if size > 1 and stride <= reach:
@@ -290,7 +295,7 @@ def row_problem(tensors: LossTensors, options: LossOptions, layout: Layout, *, f
         softcap=scaled.softcap,
         target=target,
         skip=None if probability else options.ignore_index,
-        class_weight=None if weight is None or not layout.classes else weight.reshape(-1).to(compute).contiguous(),
+        class_weight=None if weight is None or not layout.classes else _vector(weight, compute),
         on=1.0 - smoothing,
         off=smoothing / layout.classes if layout.classes else 0.0,
         z_loss=float(options.z_loss),
@@ -298,11 +303,16 @@ def row_problem(tensors: LossTensors, options: LossOptions, layout: Layout, *, f
     )
 
 
+def _vector(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The numbers of a tensor as they are to lie in memory."""
+    return tensor.reshape(-1).to(dtype).resolve_neg().contiguous()
+
+
 def _rows(logits: Tensor, scale: Tensor | float | None, softcap: float | None, layout: Layout) -> Rows:
     row_shape = (logits.shape[0], logits.shape[2])
     if isinstance(scale, Tensor):
         scale = scale.to(compute_dtype(logits.dtype))
-        scale = layout.per_row(scale, row_shape) if scale.dim() else scale.expand(row_shape)
+        scale = layout.per_row(scale, row_shape) if scale.dim() else scale.resolve_neg().expand(row_shape)
         return Rows(logits=logits, logit_scale=scale.contiguous(), softcap=softcap)
     return Rows(logits=logits, logit_scale=1.0 if scale is None else float(scale), softcap=softcap)
 

@@ -68,16 +68,18 @@ class RowLoss(torch.autograd.Function):
         ctx.crossent_call = call
         ctx.set_materialize_grads(False)
         _save(ctx, tensors, rows if ctx.needs_input_grad[4] else None, below, numbers, buffer)
-        loss = _reduce(call, rows, weight, below).to(call.result_dtype)
+        # `.data`: a view that is made in here could not be modified in place, as `loss[mask] = 0` does
+        loss = _reduce(call, rows, weight, below).to(call.result_dtype).data
         if not call.readouts:
             return loss
-        fields = readouts.fields(call.backend, call.layout, problem, numbers)
+        fields = tuple(field.data for field in readouts.fields(call.backend, call.layout, problem, numbers))
         ctx.mark_non_differentiable(*readouts.constant(fields, ctx.needs_input_grad))
         return loss, *fields
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> Any:
         call: LossCall = ctx.crossent_call
+        upstream = tuple(None if gradient is None else gradient.resolve_neg() for gradient in upstream)
         tensors, rows, below, numbers, buffer = _restore(ctx)
         if all(gradient is None for gradient in upstream):
             return None, *NOTHING

@@ -24,6 +24,7 @@ class Outcome:
     def __init__(self, family: Family, program: str) -> None:
         self.program = program
         self.losses = family.losses
+        self.here = family.counts.total()
         self.children, self.cut_short = family.collect()
         self.counts = family.counts
         self.not_seen = family.not_seen
@@ -57,7 +58,8 @@ class Outcome:
         total = self.counts.total()
         if not total:
             return "no loss calls" + ("" if "torch" in sys.modules else "; the program did not import torch")
-        where = f" in {_many(self.children, 'child process')} and here" if self.children else ""
+        where = f" in {_many(self.children, 'child process')}" if self.children else ""
+        where += " and here" if self.children and self.here else ""
         return f"{_many(total, 'loss call')}{where}: {self._shapes()}; {self._served()}"
 
     def _shapes(self) -> str:
