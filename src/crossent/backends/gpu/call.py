@@ -17,6 +17,7 @@ from crossent.backends.gpu.tuning import Tile
 from crossent.backends.protocol import RowProblem, Rows, TargetOutOfRange
 
 ONE_CLASS, SMOOTHED, SPELLED_OUT = 0, 1, 2  # rows.py, which needs Triton
+SCALED, CAPPED = 1, 2
 NO_SKIP = -(1 << 63)  # no class index
 
 
@@ -69,7 +70,7 @@ class Call:
         scale = rows.logit_scale
         per_row = isinstance(scale, Tensor)
         self.row_scale = scale.to(self.dtype).contiguous() if per_row else None
-        self.map = 2 if rows.softcap is not None else int(per_row or scale != 1.0)
+        self.map = CAPPED if rows.softcap is not None else SCALED if per_row or scale != 1.0 else 0
         self.numbers = {"scale": 1.0 if per_row else float(scale), "cap": float(rows.softcap or 1.0)}
 
     def place(self, tensor: Tensor | None) -> Place | None:
@@ -77,9 +78,14 @@ class Call:
         found = (place for place in self.lanes.places if place.tensor is tensor)
         return None if tensor is None else next(found)
 
+    @property
+    def heavy(self) -> bool:
+        """Whether a kernel keeps more than the logits' numbers."""
+        return self.map == CAPPED
+
     def tile(self, *, share: bool) -> Tile:
         """The tile of a kernel that reads the logits."""
-        tile = tuning.tile_for(self.classes, self.lanes, wide=self.wide, warp=_warp())
+        tile = tuning.tile_for(self.classes, self.lanes, wide=self.wide, warp=_warp(), heavy=self.heavy)
         processors_here = processors(self.device) if share else 0
         return tuning.shared(tile, self.classes, self.lanes, processors_here)
 
@@ -142,6 +148,10 @@ class Scored(Call):
         self.target = self.others[0]
         self.q = SPELLED_OUT if not problem.is_index else SMOOTHED if problem.off else ONE_CLASS
         self.skip = NO_SKIP if problem.skip is None else problem.skip
+
+    @property
+    def heavy(self) -> bool:
+        return super().heavy or self.q != ONE_CLASS
 
     def scored(self, tile: Tile) -> dict[str, Any]:
         """:meth:`common`, and what the rows are scored against."""

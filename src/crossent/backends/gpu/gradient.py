@@ -79,17 +79,17 @@ def gradient_kernel(
     else: ``d_scale[part, row]`` are added up by the caller. N * V * 2b bytes."""
     on, off, scale, cap = number(on, WIDE), number(off, WIDE), number(scale, WIDE), number(cap, WIDE)
     outer, lane, exists, where = lanes_of_program(lanes, by_outer, by_lane, ROWS)
-    start = start_of(logits, outer, lane, logits_outer, logits_lane)
-    to = start_of(out, outer, lane, out_outer, out_lane)
+    start = start_of(logits, outer, lane, logits_outer, logits_lane, ROWS)
+    to = start_of(out, outer, lane, out_outer, out_lane, ROWS)
     head, body = body_of(start, classes, EDGE)
     start, to = from_boundary(start, head, EDGE, True), from_boundary(to, head, EDGE, OUT_ALIGNED)
     factor = factor_of(scale, row_scale, where, exists)
     read, y, share, other, d_other = exists, where, on, start, to
     if Q == SPELLED_OUT:
-        other = start_of(target, outer, lane, target_outer, target_lane)
+        other = start_of(target, outer, lane, target_outer, target_lane, ROWS)
         other = from_boundary(other, head, EDGE, TARGET_ALIGNED)
         if d_target is not None:
-            d_other = start_of(d_target, outer, lane, d_target_outer, d_target_lane)
+            d_other = start_of(d_target, outer, lane, d_target_outer, d_target_lane, ROWS)
             d_other = from_boundary(d_other, head, EDGE, D_TARGET_ALIGNED)
     else:
         y = tl.load(target + outer * target_outer + lane.to(tl.int64) * target_lane, exists, other=0)
@@ -167,12 +167,12 @@ def loss_and_gradient_kernel(
     time by the thread that then writes it, the target's before the maximum is known to all."""
     on, off, scale, cap = number(on, WIDE), number(off, WIDE), number(scale, WIDE), number(cap, WIDE)
     outer, lane, exists, where = lanes_of_program(lanes, by_outer, by_lane, ROWS)
-    start = start_of(logits, outer, lane, logits_outer, logits_lane)
-    to = start_of(out, outer, lane, out_outer, out_lane)
+    start = start_of(logits, outer, lane, logits_outer, logits_lane, ROWS)
+    to = start_of(out, outer, lane, out_outer, out_lane, ROWS)
     times = factor_of(scale, row_scale, where, exists)
     read, y, share, other, z_target = exists, where, where, start, where
     if Q == SPELLED_OUT:
-        other = start_of(target, outer, lane, target_outer, target_lane)
+        other = start_of(target, outer, lane, target_outer, target_lane, ROWS)
     else:
         y = tl.load(target + outer * target_outer + lane.to(tl.int64) * target_lane, exists, other=0)
         read = exists & (y != skip)

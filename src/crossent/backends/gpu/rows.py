@@ -45,9 +45,13 @@ def lanes_of_program(lanes, by_outer, by_lane, ROWS: tl.constexpr):
 
 
 @triton.jit
-def start_of(base, outer, lane, by_outer, by_lane):
-    """(ROWS, 1) pointers to class 0 of each row; 64-bit offsets."""
-    return (base + outer * by_outer + lane.to(tl.int64) * by_lane)[:, None]
+def start_of(base, outer, lane, by_outer, by_lane, ROWS: tl.constexpr):
+    """Pointers to class 0 of each row, (ROWS, 1), or one pointer; 64-bit offsets."""
+    if ROWS == 1:
+        start = base + outer * by_outer + tl.sum(lane).to(tl.int64) * by_lane
+    else:
+        start = (base + outer * by_outer + lane.to(tl.int64) * by_lane)[:, None]
+    return start
 
 
 @triton.jit
@@ -56,7 +60,7 @@ def body_of(start, classes, EDGE: tl.constexpr):
     last one. A row of any length is so read in full vectors; at most 2 * EDGE - 2 classes are left (:func:`edges`)."""
     if EDGE > 0:
         item: tl.constexpr = 16 // EDGE
-        address = tl.sum(start.to(tl.int64))  # EDGE is asked for with ROWS = 1
+        address = start.to(tl.int64)  # EDGE is asked for with ROWS = 1
         head = tl.minimum(((16 - (address & 15)) & 15).to(tl.int32) // item, classes)
         return head, (classes - head) // EDGE * EDGE
     else:
@@ -68,7 +72,7 @@ def from_boundary(start, head, EDGE: tl.constexpr, ALIGNED: tl.constexpr):
     """Pointers ``head`` classes further on, which the compiler may take for 16-byte boundaries if ALIGNED."""
     moved = start + head
     if EDGE > 0 and ALIGNED:
-        moved = tl.multiple_of(moved, (16, 16))
+        moved = tl.multiple_of(moved, 16)
     return moved
 
 
@@ -111,9 +115,9 @@ def tanh(u, WIDE: tl.constexpr):
 @triton.jit
 def mapped(x, factor, cap, MAP: tl.constexpr, WIDE: tl.constexpr):
     """z = cap * tanh(factor * x / cap), or factor * x, or x."""
-    if MAP == 0:
-        return x
-    z = x * factor
+    z = x
+    if MAP > 0:
+        z = x * factor
     if MAP == CAPPED:
         z = cap * tanh(z / cap, WIDE)
     return z
@@ -122,9 +126,10 @@ def mapped(x, factor, cap, MAP: tl.constexpr, WIDE: tl.constexpr):
 @triton.jit
 def factor_of(scale, row_scale, numbers, inside):
     """logit_scale of each row: (ROWS, 1)."""
-    if row_scale is None:
-        return scale
-    return tl.load(row_scale + numbers, inside, other=0.0)[:, None]
+    factor = scale
+    if row_scale is not None:
+        factor = tl.load(row_scale + numbers, inside, other=0.0)[:, None]
+    return factor
 
 
 @triton.jit

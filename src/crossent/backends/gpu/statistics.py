@@ -37,7 +37,7 @@ def statistics_kernel(
     quotient, for :func:`merge_kernel`. One read: N * V * b bytes."""
     on, off, scale, cap = number(on, WIDE), number(off, WIDE), number(scale, WIDE), number(cap, WIDE)
     outer, lane, exists, where = lanes_of_program(lanes, by_outer, by_lane, ROWS)
-    start = start_of(logits, outer, lane, logits_outer, logits_lane)
+    start = start_of(logits, outer, lane, logits_outer, logits_lane, ROWS)
     factor = factor_of(scale, row_scale, where, exists)
     read, z_target, share = exists, where, where
     other = start
@@ -47,7 +47,7 @@ def statistics_kernel(
         z_target = z_of_target(start, logits_class, y, read, classes, factor, cap, MAP, WIDE)
         share = share_of(y, read, weight, classes, on)
     else:
-        other = start_of(target, outer, lane, target_outer, target_lane)
+        other = start_of(target, outer, lane, target_outer, target_lane, ROWS)
     head, body = body_of(start, classes, EDGE)
     start = from_boundary(start, head, EDGE, True)
     if Q == SPELLED_OUT:
@@ -134,7 +134,7 @@ def reading_kernel(
     """The first class of the largest z (NaN is the largest), and how many are above the target's. One read."""
     scale, cap = number(scale, WIDE), number(cap, WIDE)
     outer, lane, exists, where = lanes_of_program(lanes, by_outer, by_lane, ROWS)
-    start = start_of(logits, outer, lane, logits_outer, logits_lane)
+    start = start_of(logits, outer, lane, logits_outer, logits_lane, ROWS)
     factor = factor_of(scale, row_scale, where, exists)
     read = exists
     own = tl.zeros((ROWS,), tl.float64 if WIDE else tl.float32)

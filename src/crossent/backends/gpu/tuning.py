@@ -12,7 +12,7 @@ The reasons, to be measured on each kind of GPU (nothing here was: ``make gpu-be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from crossent.backends.gpu.layout import Arrangement, boundary_elements, classes_first
@@ -34,6 +34,7 @@ class Limits:
     programs_per_processor: int = 2
     threads: int = 512
     elements_per_thread: int = 32
+    elements_per_thread_across: int = 8  # in a tile of several rows: each has a 64-bit address of its own
 
 
 LIMITS = Limits()
@@ -57,8 +58,11 @@ def power_of_two(number: int) -> int:
     return 1 << max(0, number - 1).bit_length()
 
 
-def tile_for(classes: int, rows: Arrangement, *, wide: bool, warp: int, limits: Limits | None = None) -> Tile:
-    """The tile of a kernel that reads rows of this many classes. ``warp``: threads of one."""
+def tile_for(
+    classes: int, rows: Arrangement, *, wide: bool, warp: int, heavy: bool = False, limits: Limits | None = None
+) -> Tile:
+    """The tile of a kernel that reads rows of this many classes. ``warp``: threads of one. ``heavy``: numbers beside
+    the logits are under way (target rows, a softcap), so that a thread holds half as many classes of a long row."""
     known = LIMITS if limits is None else limits
     whole = power_of_two(classes)
     place = rows.places[0]
@@ -70,18 +74,21 @@ def tile_for(classes: int, rows: Arrangement, *, wide: bool, warp: int, limits: 
     if whole > kept:
         step = known.step // 2 if wide else known.step
         first = min(step, known.kept_of_longer)
-        return Tile(1, first, step, max(1, elements), edge, _warps(step, warp, known) * 2)
+        less = 2 if heavy else 1
+        return Tile(1, first // less, step // less, max(1, elements), edge, _warps(step, warp, known) * 2)
     lanes = 1 if edge else max(1, min(known.tile // whole, power_of_two(rows.lanes)))
-    return Tile(lanes, whole, 0, 1, edge, _warps(lanes * whole, warp, known))
+    shared_by_rows = replace(known, elements_per_thread=known.elements_per_thread_across) if lanes > 1 else known
+    return Tile(lanes, whole, 0, 1, edge, _warps(lanes * whole, warp, shared_by_rows))
 
 
 def _across(whole: int, rows: Arrangement, warp: int, known: Limits) -> Tile:
     """Rows next to each other: a few classes of many rows."""
     lanes = min(known.lanes, power_of_two(rows.lanes))
     kept = max(1, known.tile // lanes)
+    across = replace(known, elements_per_thread=known.elements_per_thread_across)
     if whole <= kept:
-        return Tile(lanes, whole, 0, 1, 0, _warps(lanes * whole, warp, known))
-    return Tile(lanes, kept, kept, kept, 0, _warps(lanes * kept, warp, known))
+        return Tile(lanes, whole, 0, 1, 0, _warps(lanes * whole, warp, across))
+    return Tile(lanes, kept, kept, kept, 0, _warps(lanes * kept, warp, across))
 
 
 def _is_aligned(rows: Arrangement, classes: int) -> bool:
