@@ -115,6 +115,20 @@ def test_compile_options_is_eager(name: str) -> None:
         torch.testing.assert_close(gradient, torch.autograd.grad(expected.sum(), input)[0])
 
 
+def test_options_that_are_arguments_of_what_is_compiled() -> None:
+    """With ``dynamic=True`` integers arrive as symbols; a place is made a constant."""
+
+    def loss(a: torch.Tensor, y: torch.Tensor, dim: int, shift: int, cap: float, index: int) -> torch.Tensor:
+        return crossent.cross_entropy(a, y, class_dim=dim, shift=shift, softcap=cap, ignore_index=index)
+
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, dynamic=True, fullgraph=True, backend="aot_eager")
+    logits, labels = x(3, 6, 4), torch.arange(18).reshape(3, 6) % 4
+    for shift in (0, 1, 2):
+        arguments = (logits, labels, -1, shift, 3.0 + shift, shift)
+        torch.testing.assert_close(compiled(*arguments), loss(*arguments))
+
+
 @pytest.mark.parametrize("module", [crossent.CrossEntropyLoss(label_smoothing=0.1, z_loss=0.1), crossent.NLLLoss()])
 def test_compile_a_training_step(module: torch.nn.Module) -> None:
     torch._dynamo.reset()

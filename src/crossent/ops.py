@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import json
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,9 +49,8 @@ def loss(function: str, tensors: LossTensors, options: LossOptions, layout: Layo
         else torch.full((), value, dtype=torch.float64, device=device)
         for value in tensors
     ]
-    words = encode(
-        function, options.reduction, options.if_all_ignored, layout.class_dim, layout.shift, options.backend, dtype
-    )
+    places = operator.index(layout.class_dim), operator.index(layout.shift)  # Dynamo's own integers become constants
+    words = encode(function, options.reduction, options.if_all_ignored, *places, options.backend, dtype)
     numbers = (options.ignore_index, options.label_smoothing, options.softcap or 0.0, options.z_loss)
     wanted = [index for index in DIFFERENTIABLE if _differentiates(arguments[index])]
     if wanted and options.reduction != "none" and tensors.input.dtype != torch.float16:
