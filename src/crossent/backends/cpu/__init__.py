@@ -16,7 +16,7 @@ import importlib.util
 import torch
 from torch import Tensor
 
-from crossent.backends.cpu import launch, memory
+from crossent.backends.cpu import launch, machine, memory
 from crossent.backends.cpu.cache import warmup
 from crossent.backends.cpu.launch import (
     count_rows,
@@ -42,6 +42,8 @@ def supports(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"the CPU engine has no kernels for {dtype}"
     if importlib.util.find_spec("numba") is None:
         return "the CPU engine needs numba, which is not installed"
+    if dtype == torch.float16 and not machine.converts_float16():
+        return "the CPU engine needs instructions for float16 (x86: F16C), which this processor lacks"
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -39,8 +40,26 @@ def cpu() -> tuple[str, str]:
 
 
 @functools.cache
-def _engine():
-    """An LLVM engine that object files are linked into."""
+def converts_float16() -> bool:
+    """Whether this CPU has instructions between float16 and float32 (x86: F16C).
+
+    Where it has none LLVM writes a call of a compiler's library that is not in the process, which would end it.
+    """
+    import llvmlite.binding as llvm
+
+    _initialize()
+    name, features = (os.environ.get(f"NUMBA_CPU_{what}") for what in ("NAME", "FEATURES"))
+    host = name is None
+    target = llvm.Target.from_default_triple().create_target_machine(
+        cpu=cpu()[0] if host else name, features=cpu()[1] if host and features is None else features or ""
+    )
+    return "hfsf2" not in (text := target.emit_assembly(llvm.parse_assembly(_HALF))) and "h2f" not in text
+
+
+_HALF = "define float @widen(half %x) {\n %y = fpext half %x to float\n ret float %y\n}"
+
+
+def _initialize() -> None:
     import llvmlite.binding as llvm
 
     try:
@@ -49,6 +68,14 @@ def _engine():
         pass
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+
+
+@functools.cache
+def _engine():
+    """An LLVM engine that object files are linked into."""
+    import llvmlite.binding as llvm
+
+    _initialize()
     target = llvm.Target.from_default_triple().create_target_machine()
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
 

@@ -209,7 +209,8 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
     for b in range(0, classes, BLOCK):
         n = min(BLOCK, classes - b)
         block, at = e_row + b, b + BLOCK if y < b or y >= b + n else y - b
-        factor = number(scratch, soft * exp(float(refs[b // BLOCK]) - float(top)))
+        down = float(refs[b // BLOCK]) - float(top)  # above 0 only where a block is all -inf and its exponentials are 0
+        factor = number(scratch, soft * exp(down if down <= 0.0 else down * 0.0))
         if at >= n and by_index and softcap == 0 and (columns.weight == 0 or off == 0):
             store(block, n, start + b * size, factor, off, out.kind, out.across, flags.past_caches)
             continue
