@@ -12,7 +12,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test test-slow gpu-test gpu-bench accuracy lint format types imports bench perf-guard docs wheel test-wheel check test-oldest clean
+.PHONY: help setup demo test test-slow gpu-interpret gpu-compile gpu-test gpu-bench accuracy lint format types imports bench perf-guard docs wheel test-wheel check test-oldest clean
 
 help:
 	@echo "make demo         train on handwritten digits with torch's losses and with crossent's, and compare"
@@ -57,6 +57,16 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev  # pytest's 5 means: no test is marked slow
 	$(PY) -m pytest -m slow --timeout 1800 $(ARGS) || test $$? -eq 5
+
+# The GPU engine without a GPU: every conformance case under Triton's interpreter (CPU tensors, small tiles), and every
+# kernel compiled for sm_80, sm_90, sm_100 and gfx942, where a spill fails. Another Triton: TRITON=3.4.0
+TRITON ?=
+gpu-interpret: $(VENV)/.installed-dev
+	@test -z "$(TRITON)" || $(PY) -m pip install $(PIP_FLAGS) triton==$(TRITON)
+	TRITON_INTERPRET=1 $(PY) -m pytest -m "not slow" -k gpu tests/backends/test_conformance.py tests/backends/test_protocol.py $(ARGS)
+
+gpu-compile: $(VENV)/.installed-dev
+	$(PY) benchmarks/gpu_compile.py $(ARGS)
 
 # On a machine with a CUDA device. No environment is made for it: torch with CUDA is yours. What passed is kept in
 # .gpu-test/ and not run again; status 3 means that tests are left after MINUTES, so the same command goes on.

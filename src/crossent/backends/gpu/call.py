@@ -79,13 +79,14 @@ class Call:
         return None if tensor is None else next(found)
 
     @property
-    def heavy(self) -> bool:
-        """Whether a kernel keeps more than the logits' numbers."""
-        return self.map == CAPPED
+    def heavy(self) -> int:
+        """1 if a kernel keeps more than the logits' numbers."""
+        return int(self.map == CAPPED)
 
-    def tile(self, *, share: bool) -> Tile:
+    def tile(self, *, share: bool, tilt: bool = False) -> Tile:
         """The tile of a kernel that reads the logits."""
-        tile = tuning.tile_for(self.classes, self.lanes, wide=self.wide, warp=_warp(), heavy=self.heavy)
+        heavy = self.heavy + tilt
+        tile = tuning.tile_for(self.classes, self.lanes, wide=self.wide, warp=_warp(), heavy=heavy)
         processors_here = processors(self.device) if share else 0
         return tuning.shared(tile, self.classes, self.lanes, processors_here)
 
@@ -150,8 +151,8 @@ class Scored(Call):
         self.skip = NO_SKIP if problem.skip is None else problem.skip
 
     @property
-    def heavy(self) -> bool:
-        return super().heavy or self.q != ONE_CLASS
+    def heavy(self) -> int:
+        return int(super().heavy or self.q != ONE_CLASS)
 
     def scored(self, tile: Tile) -> dict[str, Any]:
         """:meth:`common`, and what the rows are scored against."""

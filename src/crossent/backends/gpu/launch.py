@@ -36,7 +36,7 @@ def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
     call = Scored(problem)
     if not call.classes or not call.count:
         return RowStats(*call.per_row(4 + tilt).zero_().unbind())
-    tile = call.tile(share=True)
+    tile = call.tile(share=True, tilt=tilt)
     result = call.per_row(4 + tilt)
     raw = call.per_row(tile.parts, 4 + tilt) if tile.parts > 1 else None
     _statistics(call, tile, result if raw is None else raw, tilt)
@@ -95,7 +95,7 @@ def row_read(problem: RowProblem) -> RowReading:
     if call.count:
         tile = call.tile(share=False)
         arguments = call.common(tile) | call.target_rows()
-        arguments |= {"predicted": predicted, "rank": rank, "INDEX": problem.is_index, "STEP": tile.step or tile.kept}
+        arguments |= {"predicted": predicted, "rank": rank, "INDEX": problem.is_index, "STEP": tile.half}
         call.start("statistics", "reading_kernel", tile, arguments)
     return RowReading(predicted, rank)
 
@@ -223,7 +223,7 @@ def _gradient(
         "d_scale": d_scale,
         "rows": call.count,
         "span": tile.span,
-        "STEP": tile.step or tile.kept,
+        "STEP": tile.half,
         "OUT_ALIGNED": call.aligned(out, tile),
         "D_TARGET_ALIGNED": call.aligned(d_target, tile),
     }

@@ -52,6 +52,11 @@ class Tile(NamedTuple):
     parts: int = 1  # programs of a row
     span: int = 0  # classes of each
 
+    @property
+    def half(self) -> int:
+        """The step of a kernel that keeps nothing of a row, and holds twice as much of each class."""
+        return max(1, (self.step or self.kept) // 2)
+
 
 def power_of_two(number: int) -> int:
     """The smallest power of two that is no less."""
@@ -59,33 +64,33 @@ def power_of_two(number: int) -> int:
 
 
 def tile_for(
-    classes: int, rows: Arrangement, *, wide: bool, warp: int, heavy: bool = False, limits: Limits | None = None
+    classes: int, rows: Arrangement, *, wide: bool, warp: int, heavy: int = 0, limits: Limits | None = None
 ) -> Tile:
-    """The tile of a kernel that reads rows of this many classes. ``warp``: threads of one. ``heavy``: numbers beside
-    the logits are under way (target rows, a softcap), so that a thread holds half as many classes of a long row."""
+    """The tile of a kernel that reads rows of this many classes. ``warp``: threads of one. ``heavy``: how many
+    kinds of numbers beside the logits are under way; for each, a thread holds half as many classes of a long row."""
     known = LIMITS if limits is None else limits
     whole = power_of_two(classes)
     place = rows.places[0]
     if not classes_first(place):
-        return _across(whole, rows, warp, known)
+        return _across(whole, rows, warp, heavy, known)
     kept = known.kept // 2 if wide else known.kept
     elements = boundary_elements(place)
     edge = elements if classes >= known.edges_from and not _is_aligned(rows, classes) else 0
     if whole > kept:
         step = known.step // 2 if wide else known.step
         first = min(step, known.kept_of_longer)
-        less = 2 if heavy else 1
+        less = 1 << heavy
         return Tile(1, first // less, step // less, max(1, elements), edge, _warps(step, warp, known) * 2)
     lanes = 1 if edge else max(1, min(known.tile // whole, power_of_two(rows.lanes)))
     shared_by_rows = replace(known, elements_per_thread=known.elements_per_thread_across) if lanes > 1 else known
     return Tile(lanes, whole, 0, 1, edge, _warps(lanes * whole, warp, shared_by_rows))
 
 
-def _across(whole: int, rows: Arrangement, warp: int, known: Limits) -> Tile:
+def _across(whole: int, rows: Arrangement, warp: int, heavy: int, known: Limits) -> Tile:
     """Rows next to each other: a few classes of many rows."""
     lanes = min(known.lanes, power_of_two(rows.lanes))
     kept = max(1, known.tile // lanes)
-    across = replace(known, elements_per_thread=known.elements_per_thread_across)
+    across = replace(known, elements_per_thread=known.elements_per_thread_across >> heavy)
     if whole <= kept:
         return Tile(lanes, whole, 0, 1, 0, _warps(lanes * whole, warp, across))
     return Tile(lanes, kept, kept, kept, 0, _warps(lanes * kept, warp, across))
