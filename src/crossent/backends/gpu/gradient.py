@@ -82,15 +82,18 @@ def gradient_kernel(
     start = start_of(logits, outer, lane, logits_outer, logits_lane, ROWS)
     to = start_of(out, outer, lane, out_outer, out_lane, ROWS)
     head, body = body_of(start, classes, EDGE)
-    start, to = from_boundary(start, head, EDGE, True), from_boundary(to, head, EDGE, OUT_ALIGNED)
+    start, to = (
+        from_boundary(start, logits_class, head, EDGE, True),
+        from_boundary(to, out_class, head, EDGE, OUT_ALIGNED),
+    )
     factor = factor_of(scale, row_scale, where, exists)
     read, y, share, other, d_other = exists, where, on, start, to
     if Q == SPELLED_OUT:
         other = start_of(target, outer, lane, target_outer, target_lane, ROWS)
-        other = from_boundary(other, head, EDGE, TARGET_ALIGNED)
+        other = from_boundary(other, target_class, head, EDGE, TARGET_ALIGNED)
         if d_target is not None:
             d_other = start_of(d_target, outer, lane, d_target_outer, d_target_lane, ROWS)
-            d_other = from_boundary(d_other, head, EDGE, D_TARGET_ALIGNED)
+            d_other = from_boundary(d_other, d_target_class, head, EDGE, D_TARGET_ALIGNED)
     else:
         y = tl.load(target + outer * target_outer + lane.to(tl.int64) * target_lane, exists, other=0)
         read = exists & (y != skip)
@@ -179,12 +182,15 @@ def loss_and_gradient_kernel(
         z_target = z_of_target(start, logits_class, y, read, classes, times, cap, MAP, WIDE)
         share = share_of(y, read, weight, classes, on)
     head, body = body_of(start, classes, EDGE)
-    start, to = from_boundary(start, head, EDGE, True), from_boundary(to, head, EDGE, OUT_ALIGNED)
+    start, to = (
+        from_boundary(start, logits_class, head, EDGE, True),
+        from_boundary(to, out_class, head, EDGE, OUT_ALIGNED),
+    )
     moved = weight
     if weight is not None:
         moved = weight + head
     if Q == SPELLED_OUT:
-        other = from_boundary(other, head, EDGE, TARGET_ALIGNED)
+        other = from_boundary(other, target_class, head, EDGE, TARGET_ALIGNED)
     else:
         y = y - head
     column = tl.arange(0, KEPT)[None, :]
@@ -229,10 +235,13 @@ def loss_and_gradient_kernel(
 def multiply_kernel(numbers, factor, count, BLOCK: tl.constexpr):
     """numbers *= factor, where they are not 0 (rows that are not read stay 0 whatever the factor is). Nothing is read
     or written where the factor is 1; few programs, so that this costs a launch only. Else count * 2b bytes."""
-    times = tl.load(factor).to(tl.float32)
+    times = tl.load(factor)
     if times != 1.0:
         for first in range(tl.program_id(0).to(tl.int64) * BLOCK, count, tl.num_programs(0) * BLOCK):
             at = first + tl.arange(0, BLOCK)
             x = tl.load(numbers + at, at < count, other=0.0)
-            product = x.to(tl.float32) * times if x.dtype != tl.float64 else x * tl.load(factor).to(tl.float64)
+            if x.dtype == tl.float64:
+                product = x * times.to(tl.float64)
+            else:
+                product = x.to(tl.float32) * times.to(tl.float32)
             tl.store(numbers + at, tl.where(x == 0.0, x, product.to(x.dtype)), at < count)

@@ -37,7 +37,10 @@ def log_softmax_kernel(
     start = start_of(logits, outer, lane, logits_outer, logits_lane, ROWS)
     to = start_of(out, outer, lane, out_outer, out_lane, ROWS)
     head, body = body_of(start, classes, EDGE)
-    start, to = from_boundary(start, head, EDGE, True), from_boundary(to, head, EDGE, OUT_ALIGNED)
+    start, to = (
+        from_boundary(start, logits_class, head, EDGE, True),
+        from_boundary(to, out_class, head, EDGE, OUT_ALIGNED),
+    )
     factor = factor_of(scale, row_scale, where, exists)
     column = tl.arange(0, KEPT)[None, :]
     inside = exists[:, None] & (column < body)
@@ -97,9 +100,12 @@ def log_softmax_gradient_kernel(
     given = start_of(upstream, outer, lane, upstream_outer, upstream_lane, ROWS)
     to = start_of(out, outer, lane, out_outer, out_lane, ROWS)
     head, body = body_of(start, classes, EDGE)
-    start, known = from_boundary(start, head, EDGE, True), from_boundary(known, head, EDGE, LOG_PROBS_ALIGNED)
-    given = from_boundary(given, head, EDGE, UPSTREAM_ALIGNED)
-    to = from_boundary(to, head, EDGE, OUT_ALIGNED)
+    start, known = (
+        from_boundary(start, logits_class, head, EDGE, True),
+        from_boundary(known, log_probs_class, head, EDGE, LOG_PROBS_ALIGNED),
+    )
+    given = from_boundary(given, upstream_class, head, EDGE, UPSTREAM_ALIGNED)
+    to = from_boundary(to, out_class, head, EDGE, OUT_ALIGNED)
     factor = factor_of(scale, row_scale, where, exists)
     column = tl.arange(0, KEPT)[None, :]
     inside = exists[:, None] & (column < body)

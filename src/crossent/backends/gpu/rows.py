@@ -68,9 +68,9 @@ def body_of(start, classes, EDGE: tl.constexpr):
 
 
 @triton.jit
-def from_boundary(start, head, EDGE: tl.constexpr, ALIGNED: tl.constexpr):
+def from_boundary(start, by_class, head, EDGE: tl.constexpr, ALIGNED: tl.constexpr):
     """Pointers ``head`` classes further on, which the compiler may take for 16-byte boundaries if ALIGNED."""
-    moved = start + head
+    moved = start + head * by_class
     if EDGE > 0 and ALIGNED:
         moved = tl.multiple_of(moved, 16)
     return moved

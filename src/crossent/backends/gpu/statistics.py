@@ -49,9 +49,9 @@ def statistics_kernel(
     else:
         other = start_of(target, outer, lane, target_outer, target_lane, ROWS)
     head, body = body_of(start, classes, EDGE)
-    start = from_boundary(start, head, EDGE, True)
+    start = from_boundary(start, logits_class, head, EDGE, True)
     if Q == SPELLED_OUT:
-        other = from_boundary(other, head, EDGE, TARGET_ALIGNED)
+        other = from_boundary(other, target_class, head, EDGE, TARGET_ALIGNED)
     moved = weight
     if weight is not None:
         moved = weight + head
@@ -143,7 +143,7 @@ def reading_kernel(
         read = exists & (y != skip)
         own = z_of_target(start, logits_class, y, read, classes, factor, cap, MAP, WIDE)
     head, body = body_of(start, classes, EDGE)
-    start = from_boundary(start, head, EDGE, True)
+    start = from_boundary(start, logits_class, head, EDGE, True)
     last = tl.where(tl.max(read.to(tl.int32), 0) > 0, body, 0)
     best = tl.full((ROWS, STEP), float("-inf"), own.dtype)
     column = tl.full((ROWS, STEP), 2147483647, tl.int32)

@@ -80,7 +80,8 @@ def tile_for(
         step = known.step // 2 if wide else known.step
         first = min(step, known.kept_of_longer)
         less = 1 << heavy
-        return Tile(1, first // less, step // less, max(1, elements), edge, _warps(step, warp, known) * 2)
+        group = max(1, min(elements, step // less))
+        return Tile(1, first // less, step // less, group, edge, _warps(step, warp, known) * 2)
     lanes = 1 if edge else max(1, min(known.tile // whole, power_of_two(rows.lanes)))
     shared_by_rows = replace(known, elements_per_thread=known.elements_per_thread_across) if lanes > 1 else known
     return Tile(lanes, whole, 0, 1, edge, _warps(lanes * whole, warp, shared_by_rows))
