@@ -143,7 +143,10 @@ def _is_plain(tensors: LinearTensors, request: Request) -> bool:
 def _beyond_torch(tensors: LinearTensors) -> str | None:
     """Which tensor torch would not understand."""
     names = ("sample_weight", "denominator", "logit_scale")
-    return next((name for name in names if getattr(tensors, name) is not None), None)
+    for name in names:  # no next() of a generator: torch 2.8's Dynamo does not take its default
+        if getattr(tensors, name) is not None:
+            return name
+    return None
 
 
 def products_dtype(tensors: LinearTensors) -> torch.dtype | None:
