@@ -69,29 +69,45 @@ def tile_for(
     """The tile of a kernel that reads rows of this many classes. ``warp``: threads of one. ``heavy``: how many
     kinds of numbers beside the logits are under way; for each, a thread holds half as many classes of a long row."""
     known = LIMITS if limits is None else limits
+    if wide:
+        known = _of_wide(known)
     whole = power_of_two(classes)
     place = rows.places[0]
     if not classes_first(place):
         return _across(whole, rows, warp, heavy, known)
-    kept = known.kept // 2 if wide else known.kept
     elements = boundary_elements(place)
     edge = elements if classes >= known.edges_from and not _is_aligned(rows, classes) else 0
-    if whole > kept:
-        step = known.step // 2 if wide else known.step
-        first = min(step, known.kept_of_longer)
-        less = 1 << heavy
-        group = max(1, min(elements, step // less))
-        return Tile(1, first // less, step // less, group, edge, _warps(step, warp, known) * 2)
+    if whole > known.kept:
+        less = heavy + (place.tensor.element_size() > 2)  # what is loaded takes registers too
+        step = max(1, known.step >> less)
+        first = max(1, min(known.step, known.kept_of_longer) >> less)
+        group = max(1, min(elements, step))
+        return Tile(1, first, step, group, edge, _warps(2 * known.step, warp, known))
     lanes = 1 if edge else max(1, min(known.tile // whole, power_of_two(rows.lanes)))
     shared_by_rows = replace(known, elements_per_thread=known.elements_per_thread_across) if lanes > 1 else known
     return Tile(lanes, whole, 0, 1, edge, _warps(lanes * whole, warp, shared_by_rows))
 
 
+def _of_wide(known: Limits) -> Limits:
+    """For float64: numbers take two registers each, and what is computed of them more than twice as many."""
+    return replace(
+        known,
+        kept=max(1, known.kept // 4),
+        kept_of_longer=max(1, known.kept_of_longer // 4),
+        step=max(1, known.step // 4),
+        tile=max(1, known.tile // 8),
+        lanes=max(1, known.lanes // 2),
+        threads=max(1, known.threads // 4),
+        elements_per_thread=max(1, known.elements_per_thread // 4),
+        elements_per_thread_across=max(1, known.elements_per_thread_across // 2),
+    )
+
+
 def _across(whole: int, rows: Arrangement, warp: int, heavy: int, known: Limits) -> Tile:
     """Rows next to each other: a few classes of many rows."""
     lanes = min(known.lanes, power_of_two(rows.lanes))
-    kept = max(1, known.tile // lanes)
-    across = replace(known, elements_per_thread=known.elements_per_thread_across >> heavy)
+    kept = max(1, (known.tile >> heavy) // lanes)
+    across = replace(known, elements_per_thread=max(1, known.elements_per_thread_across >> heavy))
     if whole <= kept:
         return Tile(lanes, whole, 0, 1, 0, _warps(lanes * whole, warp, across))
     return Tile(lanes, kept, kept, kept, 0, _warps(lanes * kept, warp, across))
