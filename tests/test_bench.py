@@ -157,15 +157,15 @@ def test_share_of_others() -> None:
 # ---- memory ------------------------------------------------------------------------------------
 
 KNOWN_ALLOCATION = """
-from crossent.bench import peak
+from crossent import peak_memory
 import torch
 kept = torch.ones(5_000_000)  # what was there before is not counted
 def call():
     first = torch.ones(16_000_000)
     del first  # 64 MB that are gone before the end count: it is the peak that is asked for
     torch.ones(4_000_000)
-print(peak.extra_bytes(call))
-print(peak.extra_bytes(lambda: None))
+print(peak_memory.extra_bytes(call))
+print(peak_memory.extra_bytes(lambda: None))
 """
 
 

@@ -36,7 +36,7 @@ from prose import Vocabulary, text
 from torch import Tensor, nn
 
 import crossent
-from crossent.bench import peak
+from crossent import peak_memory
 from crossent.linear import filtering
 
 
@@ -140,7 +140,7 @@ def child(task: dict[str, Any]) -> None:
         hidden = torch.randn(batch, task["length"], task["width"], requires_grad=True)
         tokens = torch.randint(0, task["size"], hidden.shape[:2])
         head.grad = None
-        used = peak.extra_bytes(lambda h=hidden, t=tokens: LOSSES[task["name"]](h, head, t).backward())
+        used = peak_memory.extra_bytes(lambda h=hidden, t=tokens: LOSSES[task["name"]](h, head, t).backward())
     assert used is not None and hidden.grad is not None and head.grad is not None
     print((used - hidden.grad.nbytes - head.grad.nbytes) / 2**20)
 

@@ -24,7 +24,7 @@ SLACK = 24 << 20
 
 CHILD = """
 import json, sys, torch, crossent
-from crossent.bench import allocator, peak
+from crossent import peak_memory
 N, H, V, dtype, budget, reduction = json.loads(sys.argv[1])
 torch.set_num_threads(2)
 torch.manual_seed(0)
@@ -39,7 +39,7 @@ def call(rows, **how):
 
 call(64)  # kernels, threads and the BLAS's own buffers
 input.grad = head.grad = None
-used = peak.extra_bytes(lambda: call(N, memory_budget=budget))
+used = peak_memory.extra_bytes(lambda: call(N, memory_budget=budget))
 returned = sum(t.grad.nbytes for t in (input, head))
 print(json.dumps(used - returned))
 """

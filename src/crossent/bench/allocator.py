@@ -25,11 +25,3 @@ def keep_freed_memory() -> str | None:
     if library.mallopt(_M_MMAP_MAX, 0) and library.mallopt(_M_TRIM_THRESHOLD, -1):
         return None
     return "mallopt refused"
-
-
-def return_freed_memory() -> None:
-    """Hand what is free back to the system now, so that it counts neither as used nor as peak."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError):
-        return

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 import torch
 
-from crossent.bench import peak
+from crossent import peak_memory
 from crossent.bench.cases import CPU, CUDA, STAND_IN
 
 FLUSH_BYTES = 256 << 20  # more than the L2 cache of any device
@@ -45,7 +45,7 @@ class Host:
 
     def extra_bytes(self, call: Callable[[], object]) -> int | None:
         """Peak of the process beyond what was there."""
-        return peak.extra_bytes(call)
+        return peak_memory.extra_bytes(call)
 
     def about(self) -> dict[str, Any]:
         """Nothing that ``about.py`` does not know; a stand-in says that it is one."""

@@ -14,8 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+
+from crossent import peak_memory
 
 REPEATS = 3  # timed calls per process, after the one whose memory is taken
 WARM_ROWS = 64  # compiles the kernel on the very number of classes, with logits too many for a small call
@@ -86,17 +87,15 @@ def measure(provider: str, rows: int, classes: int) -> dict[str, Any]:
     torch.manual_seed(0)
     _forward_backward(loss_function, torch.randn(WARM_ROWS, classes, requires_grad=True))
     logits = torch.randn(rows, classes, requires_grad=True)
-    before = _start_peak()
-    loss = _forward_backward(loss_function, logits)
-    peak = _peak()
+    losses: list[float] = []
+    extra = peak_memory.extra_bytes(lambda: losses.append(_forward_backward(loss_function, logits)))
     times: list[float] = []
     for _ in range(REPEATS):
         logits.grad = None
         began = time.perf_counter()
         _forward_backward(loss_function, logits)
         times.append((time.perf_counter() - began) * 1e3)
-    extra = None if before is None or peak is None else max(0, peak - before)
-    return {"milliseconds": times, "extra_bytes": extra, "loss": loss, "served": served[-1] if served else "torch"}
+    return {"milliseconds": times, "extra_bytes": extra, "loss": losses[0], "served": served[-1] if served else "torch"}
 
 
 def _loss_function(provider: str, served: list[str]) -> Any:
@@ -117,35 +116,6 @@ def _forward_backward(loss_function: Any, logits: Any) -> float:
     loss = loss_function(logits, torch.arange(len(logits)) % logits.shape[1])
     loss.backward()
     return float(loss.detach())
-
-
-def _start_peak() -> int | None:
-    """The memory in use now; from here on the peak counts."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # Linux: forget the peak so far
-        return _proc_status("VmRSS")
-    except OSError:
-        return _peak()
-
-
-def _peak() -> int | None:
-    """The highest resident memory so far, in bytes."""
-    try:
-        return _proc_status("VmHWM")
-    except OSError:
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _proc_status(name: str) -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"no {name} in /proc/self/status")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossent.bench import load, peak, timing
+from crossent import peak_memory
+from crossent.bench import load, timing
 from crossent.bench.linear import cases, providers
 from crossent.bench.linear.cases import Case
 from crossent.bench.linear.providers import Call, Problem
@@ -80,7 +81,7 @@ def remember(task: dict[str, Any]) -> dict[str, Any]:
     (call if warm is problem else providers.makers(small)[name]())()
     for each in (small, problem):
         each.input.grad = each.head.grad = None
-    used = peak.extra_bytes(call)
+    used = peak_memory.extra_bytes(call)
     gradients = (problem.input.grad, problem.head.grad)
     returned = sum(gradient.nbytes for gradient in gradients if gradient is not None)
     return {"extra_bytes": None if used is None else max(0, used - returned)}

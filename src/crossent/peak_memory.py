@@ -7,22 +7,29 @@ start-up needed more.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from crossent.bench import allocator
-
 
 def extra_bytes(call: Callable[[], object]) -> int | None:
     """How far ``call`` drove the resident memory above where it stood; None where the system does not say."""
     gc.collect()
-    allocator.return_freed_memory()
+    _return_freed_memory()
     before = _forget_peak()
     call()
     peak = _peak()
     return None if before is None or peak is None else max(0, peak - before)
+
+
+def _return_freed_memory() -> None:
+    """Hand what is free back to the system now, so that it counts neither as used nor as peak."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):  # not glibc
+        return
 
 
 def _forget_peak() -> int | None:
