@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import crossent
-from crossent import LinearPlan, handover
+from crossent import LinearPlan, handover, internals
 from linear_cases import ENGINES
 from serving import serving
 
@@ -198,6 +198,49 @@ def test_retained_graphs_and_changed_gradients(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("ignored", [False, True])
+def test_results_modified_in_place(ignored: bool, backend: str) -> None:
+    """``loss *= 2``, ``loss[mask] = 0``: losses per row are the caller's own, as torch's are."""
+    input, head, target = tensors(grad=True)
+    target = target if ignored else target.clamp(min=0)
+    results = []
+    for loss in (ours, plain):
+        rows = loss(input, head, target, reduction="none", **({"backend": backend} if loss is ours else {}))
+        rows *= 2
+        rows[target == 5] = 0.0
+        results.append((rows, *torch.autograd.grad(rows.sum(), (input, head))))
+    torch.testing.assert_close(*results)
+    stats = crossent.linear_cross_entropy_with_stats(input, head, target, backend=backend)
+    stats.nll.mul_(2.0)
+    stats.nll.sum().backward()
+    assert input.grad is not None
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("plan", [CHUNKED, LinearPlan(classes=2), None], ids=str)
+def test_batched_gradients(plan: LinearPlan | None, reduction: str, backend: str) -> None:
+    """``is_grads_batched``: the backward runs under vmap after a forward that a kernel made."""
+    input, head, target = tensors(grad=True)
+    mine = crossent.linear_cross_entropy(input, head, target, reduction=reduction, options=plan, backend=backend)
+    other = F.cross_entropy(F.linear(input, head), target, reduction=reduction)
+    upstream = torch.randn(3, *other.shape, dtype=F64)
+    results = (torch.autograd.grad(loss, (input, head), upstream, is_grads_batched=True) for loss in (mine, other))
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_read_outs_require_what_they_depend_on(backend: str) -> None:
+    input, head, target = tensors()
+    probabilities = torch.randn(5, 6, dtype=F64).softmax(1).requires_grad_()
+    read = crossent.linear_cross_entropy_with_stats(input, head, probabilities, backend=backend)
+    assert [field.requires_grad for field in read[:5]] == [True, True, False, False, False]
+    weight = torch.rand(5, dtype=F64, requires_grad=True)
+    read = crossent.linear_cross_entropy_with_stats(input, head, target, sample_weight=weight, backend=backend)
+    assert [field.requires_grad for field in read[:5]] == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize("backend", ENGINES)
 def test_a_head_tied_to_an_embedding(backend: str) -> None:
     embedding = torch.nn.Embedding(6, 4, dtype=F64)
     tokens = torch.tensor([[0, 5, 2, 3], [1, 1, 4, 0]])
@@ -318,6 +361,7 @@ def test_no_product_too_many(
 ) -> None:
     # A dispatch mode is a context in which the composite answers; here it only counts what the engine does.
     monkeypatch.setattr(handover, "composite_context", lambda tensors: None)
+    monkeypatch.setattr(internals, "backward_context", lambda upstream: None)
     N, H, V, read = 40, 4, 32, 30
     input = torch.randn(N, H).to(dtype).requires_grad_("input" in trained)
     head = torch.randn(V, H).to(dtype).requires_grad_("head" in trained)

@@ -3,7 +3,8 @@
 ``keep``: the gradients are made in the forward pass, where the logits are, for an upstream gradient of 1
 on the loss. The first backward multiplies them by what came and hands them out. Everything else is made
 again from the hidden states and the weight: a second backward, a gradient that came to another output,
-per-position upstream gradients. With ``create_graph`` the gradient is that of the composite, in checkpointed chunks.
+per-position upstream gradients. With ``create_graph`` or under ``vmap`` the gradient is that of the composite, in
+checkpointed chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from crossent import readouts, stats
+from crossent import internals, readouts, stats
 from crossent.backends.protocol import Backend, on_host
 from crossent.linear import composite, roofline, slabs, walks
 from crossent.linear.evaluation import Call, LinearCall, prepare
@@ -44,23 +45,24 @@ class LinearLoss(torch.autograd.Function):
             plan = _steps(known, wants, records=call.records)
             fields: list[tuple[Tensor, ...]] = []
             rows, numbers, kept = _forward(known, wants, plan, fields)
-            loss = _reduce(known, rows)
+            loss = _reduce(known, rows).data  # a view that is made in here could not be modified in place
         ctx.crossent_call, ctx.steps, ctx.handed_out = call, plan, False
         ctx.set_materialize_grads(False)
         _save(ctx, known, rows if ctx.needs_input_grad[6] else None, numbers, kept)
         if not call.readouts:
             return loss
-        answers = _fields(known, fields)
-        ctx.mark_non_differentiable(*answers[4:])
+        answers = tuple(field.data for field in _fields(known, fields))
+        ctx.mark_non_differentiable(*_constant(ctx, answers))
         return loss, *answers
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> Any:
         call: LinearCall = ctx.crossent_call
+        upstream = tuple(None if gradient is None else gradient.resolve_neg() for gradient in upstream)
         tensors, rows, below, numbers, kept = _restore(ctx)
         if all(gradient is None for gradient in upstream):
             return None, *NOTHING
-        if torch.is_grad_enabled() or ctx.needs_input_grad[5]:
+        if internals.backward_context(upstream) is not None or ctx.needs_input_grad[5]:
             return None, *_composite_gradients(ctx, call, tensors, upstream)
         with _without_autocast(tensors.input):
             if kept is not None and not ctx.handed_out and _only_loss(upstream):
@@ -76,6 +78,13 @@ class LinearLoss(torch.autograd.Function):
             if rows is not None and upstream[0] is not None:
                 d_weight = _sample_weight_gradient(known, rows, upstream[0])
         return None, *answers[:4], None, d_weight, None, answers[4]
+
+
+def _constant(ctx: Any, fields: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Those read-outs that depend on nothing that needs a gradient."""
+    wants = _wants(ctx)
+    logits = wants.hidden or wants.projection or wants.bias
+    return readouts.constant(fields, (False, logits, wants.target, False, False, False, wants.scale))
 
 
 # ---- both ways ---------------------------------------------------------------------------------
@@ -359,7 +368,7 @@ def _composite_gradients(
         )
         wanted = [index for index, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         leaves = [cast(Tensor, tensors[index]) for index in wanted]
-        pairs = [(answer, g) for answer, g in zip(answers, upstream, strict=False) if g is not None]
+        pairs = [(a, g) for a, g in zip(answers, upstream, strict=False) if g is not None and a.requires_grad]
         gradients = torch.autograd.grad(
             [answer for answer, _ in pairs],
             leaves,
