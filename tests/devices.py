@@ -3,11 +3,14 @@
 :func:`as_on_a_device` makes crossent treat CPU tensors as those of a device whose numbers cannot be looked at, so
 that the ways taken there are tested with numbers. With ``nothing_read=True`` it also refuses, by a dispatch mode,
 every operation for which the host would have to wait for a device: numbers read back, shapes that depend on
-values, tensors made of the host's numbers (a transfer).
+values, tensors made of the host's numbers (a transfer). :func:`nothing_launched` lets the GPU engine do all but launch,
+and :class:`Live` counts the bytes of what is allocated, also of tensors of the meta kind, which have none.
 """
 
 from __future__ import annotations
 
+import itertools
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -18,8 +21,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from crossent import LinearPlan, handover
-from crossent.backends import protocol
+from crossent import LinearPlan, handover, internals
+from crossent.backends import gpu, protocol
+from crossent.backends.gpu import call, launch
 
 READS = frozenset(
     getattr(torch.ops.aten, name)
@@ -60,7 +64,7 @@ def waits(packet: Any, args: Any, kwargs: Any) -> str | None:
         return "the size of its result is read from the device"
     if packet in INDEXED and any(isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8) for i in args[1]):
         return "a mask: the number of its elements is read from the device"
-    kinds = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+    kinds = {tensor.device.type for tensor in _tensors((args, kwargs))}
     return f"a transfer between {' and '.join(sorted(kinds))}" if len(kinds) > 1 else None
 
 
@@ -70,10 +74,57 @@ def as_on_a_device(monkeypatch: pytest.MonkeyPatch, *, nothing_read: bool = Fals
     rules = NothingRead()
     with monkeypatch.context() as patch:
         patch.setattr(protocol, "HOSTS", frozenset())
-        if nothing_read:
-            patch.setattr(handover, "composite_context", lambda tensors: None)
+        patch.setattr(handover, "composite_context", lambda tensors: None)
+        patch.setattr(internals, "dispatch_modes", lambda: 0)  # which a backward asks, too
         with rules if nothing_read else nullcontext():
             yield rules
+
+
+@contextmanager
+def nothing_launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The GPU engine takes tensors of any device and does everything but launch: the names of the kernels that it
+    would have launched. Results are what was in memory; what is seen is all that the host does."""
+    launched: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(gpu, "supports", lambda device, dtype: None)
+        for room in (call, launch):
+            patch.setattr(room, "start", lambda room, name, *rest: launched.append(name))
+        yield launched
+
+
+class Live(TorchDispatchMode):
+    """Keeps book of the memory that operations allocate inside, and of when it is freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book: list[tuple[int, int]] = []  # (number of the memory, bytes: negative where it is freed)
+        self.known: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {tensor.untyped_storage()._cdata for tensor in _tensors((args, kwargs))}
+        result = func(*args, **(kwargs or {}))
+        for tensor in _tensors(result):
+            memory = tensor.untyped_storage()
+            key = memory._cdata
+            if key not in given and key not in self.known:
+                self.known[key] = number = len(self.book)
+                self.book.append((number, memory.nbytes()))
+                weakref.finalize(memory, self._freed, key, number, memory.nbytes())
+        return result
+
+    def _freed(self, key: int, number: int, bytes: int) -> None:
+        self.known.pop(key, None)
+        self.book.append((number, -bytes))
+
+    def peak(self, *but: Tensor) -> int:
+        """The most bytes that were there at a time, not counting the memory of some tensors."""
+        left_out = {self.known[tensor.untyped_storage()._cdata] for tensor in but}
+        sums = itertools.accumulate(bytes for number, bytes in self.book if number not in left_out)
+        return max(sums, default=0)
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 # ---- calls that nothing may be read for

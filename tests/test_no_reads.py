@@ -1,11 +1,15 @@
 """Nothing waits for a device: no number is read back, no shape depends on one, nothing is transferred.
 
-CPU tensors are made to take the ways of a device (``devices.py``), with the reference backend (plain torch): once
-under a mode that refuses every operation that would wait, once for what they compute. ``tests/gpu`` holds the
-real ones to the same rule.
+CPU tensors are made to take the ways of a device (``devices.py``): once under a mode that refuses every operation that
+would wait, with the reference backend (plain torch) and with the GPU engine up to its launches, and once for what the
+reference computes there. What never waits and never asks for a size can be captured in a CUDA graph; ``tests/gpu``
+captures it, and holds the real devices to the same rule.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -13,21 +17,40 @@ import torch
 import crossent
 import linear_cases
 from crossent import LinearPlan
-from devices import LOSSES, PLANS, TENSORS, DeviceRead, NothingRead, as_on_a_device, differentiate, keywords
+from devices import (
+    LOSSES,
+    PLANS,
+    TENSORS,
+    DeviceRead,
+    NothingRead,
+    as_on_a_device,
+    differentiate,
+    keywords,
+    nothing_launched,
+)
+
+
+@pytest.fixture(params=["reference", "gpu"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A backend that computes, and the GPU engine, which must have launched something in the end."""
+    with nothing_launched(monkeypatch) if request.param == "gpu" else nullcontext() as launched:
+        yield request.param
+        assert launched is None or launched
 
 
 @pytest.mark.parametrize("tensors", TENSORS)
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_of_logits(name: str, tensors: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_of_logits(name: str, tensors: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     logits, target = torch.randn(7, 5, requires_grad=True), torch.tensor([0, 3, -100, 1, 2, 4, -100])
     probabilities = torch.rand(7, 5, requires_grad=True)
-    known, plain = keywords(name, tensors), keywords(name, tensors, leaf=False)
+    known, plain = (keywords(name, tensors, leaf=leaf, backend=backend) for leaf in (True, False))
     with as_on_a_device(monkeypatch, nothing_read=True) as rules:
         loss = crossent.cross_entropy(logits, target, **known)
         for _ in range(2):
             assert differentiate((loss,), logits).shape == logits.shape
         differentiate(crossent.cross_entropy_with_stats(logits, target, **known), logits)
         differentiate((crossent.cross_entropy(logits, probabilities, **plain),), probabilities)
+        differentiate((crossent.log_softmax(logits, 1, backend=backend),), logits)
     assert rules.operations > 100
 
 
@@ -36,11 +59,12 @@ def test_losses_of_logits(name: str, tensors: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("tensors", TENSORS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_of_a_linear_head(
-    name: str, tensors: str, plan: LinearPlan | None, valid_rows: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    name: str, tensors: str, plan: LinearPlan | None, valid_rows: int | None, backend: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     hidden, head = torch.randn(7, 6, requires_grad=True), torch.randn(5, 6, requires_grad=True)
     bias, target = torch.randn(5, requires_grad=True), torch.tensor([0, 3, -100, 1, 2, 4, -100])
-    known = keywords(name, tensors, leaf=plan is None)
+    known = keywords(name, tensors, leaf=plan is None, backend=backend)
     with as_on_a_device(monkeypatch, nothing_read=True) as rules:
         loss = crossent.linear_cross_entropy(
             hidden, head, target, linear_bias=bias, options=plan, valid_rows=valid_rows, **known
@@ -51,13 +75,15 @@ def test_losses_of_a_linear_head(
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_readouts_and_sequences_of_a_linear_head(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readouts_and_sequences_of_a_linear_head(
+    dtype: torch.dtype, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hidden = torch.randn(2, 7, 6, dtype=dtype, requires_grad=True)
     head, target = torch.randn(9, 6, dtype=dtype, requires_grad=True), torch.randint(0, 9, (2, 7))
     plan = LinearPlan(rows=2)
     with as_on_a_device(monkeypatch, nothing_read=True):
         stats = crossent.linear_cross_entropy_with_stats(
-            hidden, head, target, shift=1, top_k=3, valid_rows=12, options=plan, backend="reference"
+            hidden, head, target, shift=1, top_k=3, valid_rows=12, options=plan, backend=backend
         )
         assert differentiate(stats, head).dtype == dtype
     assert stats.top_classes is not None and stats.top_classes.shape == (2, 7, 3)

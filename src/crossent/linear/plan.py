@@ -145,7 +145,7 @@ class Sizes:
     @property
     def reordered(self) -> int:
         """How often a 16-bit tile is in memory while it is multiplied transposed: CPU libraries reorder it first."""
-        return 2 if self.dtype.itemsize == 2 else 1
+        return 2 if self.on_host and self.dtype.itemsize == 2 else 1
 
     @property
     def numbers(self) -> int:
