@@ -74,5 +74,11 @@ def _root(
 ) -> None: ...
 
 
+def _help(command: Any) -> str:
+    """The docstring with a paragraph on one line, so that help breaks it where the terminal ends."""
+    return "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
+
+
 for row in ROWS:
-    app.command(row.name, context_settings=row.context)(importlib.import_module(row.module).command)
+    command = importlib.import_module(row.module).command
+    app.command(row.name, help=_help(command), context_settings=row.context)(command)

@@ -11,7 +11,7 @@ import typer
 
 What = Annotated[
     str | None,
-    typer.Argument(metavar="[linear]", help="linear: losses of a linear head, beside the bare matrix products."),
+    typer.Argument(metavar="linear", help="linear: losses of a linear head, beside the bare matrix products."),
 ]
 Cases = Annotated[
     list[str] | None,

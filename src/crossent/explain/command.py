@@ -13,6 +13,15 @@ File = Annotated[
 ]
 Logits = Annotated[str | None, typer.Option(metavar="NAME", help="The array with the logits.")]
 Target = Annotated[str | None, typer.Option(metavar="NAME", help="The array with the labels or probabilities.")]
+IgnoreIndex = Annotated[int, typer.Option(help="The label of rows that do not count, e.g. 255 of masks.")]
+Reduction = Annotated[str, typer.Option(metavar="mean|sum|none", help="As the loss that you call.")]
+Smoothing = Annotated[float, typer.Option(help="As the loss that you call, 0 to 1.")]
+ClassDim = Annotated[
+    int | None, typer.Option(help="The dimension of the classes, -1 for (B, T, V) logits; dimension 1 unless given.")
+]
+Samples = Annotated[int, typer.Option(help="How many rows are spelled out, 1 to 20.")]
+Top = Annotated[int, typer.Option(help="How many classes of a row are shown.")]
+Language = Annotated[str, typer.Option(metavar="en|zh", help="English or Chinese.")]
 Worst = Annotated[bool, typer.Option("--worst", help="Show the rows that cost most.")]
 Seen = Annotated[float | None, typer.Option("--loss", help="The loss that you see: compared with common mistakes.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write .html, .png or .txt in place of the terminal.")]
@@ -22,15 +31,15 @@ def command(
     file: File,
     logits: Logits = None,
     target: Target = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    class_dim: int | None = None,
-    samples: int = 3,
+    ignore_index: IgnoreIndex = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: Smoothing = 0.0,
+    class_dim: ClassDim = None,
+    samples: Samples = 3,
     worst: Worst = False,
-    top: int = 5,
+    top: Top = 5,
     loss: Seen = None,
-    language: str = "en",
+    language: Language = "en",
     out: Out = None,
 ) -> None:
     """Spell out what a cross entropy is made of, on your own logits and labels."""

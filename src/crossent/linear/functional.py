@@ -28,18 +28,24 @@ class LinearCrossEntropyStats(NamedTuple):
 
     All fields but ``loss`` and the last two have the shape of an index target; floating ones are float32
     (float64 for float64). Ignored rows hold 0, False or -1.
+
+    Attributes:
+        loss: what :func:`linear_cross_entropy` returns.
+        nll, logsumexp, entropy, z_loss, predicted, correct, rank: as in :class:`crossent.CrossEntropyStats`.
+        top_log_probs: ``(..., top_k)`` log-probabilities, the largest first; no gradient; None without ``top_k``.
+        top_classes: int64, the classes of ``top_log_probs``.
     """
 
-    loss: Tensor  # equals linear_cross_entropy(...)
-    nll: Tensor  # logsumexp(z) - z_y: unweighted, unsmoothed; differentiable
-    logsumexp: Tensor  # differentiable
-    entropy: Tensor  # of softmax(z), in nats; differentiable
-    z_loss: Tensor  # z_loss * logsumexp^2; differentiable
-    predicted: Tensor  # int64: lowest index of the maximum of z
-    correct: Tensor  # bool
-    rank: Tensor  # int64: number of classes with z_c > z_y, 0 best; -1 for probability targets
-    top_log_probs: Tensor | None = None  # (*index shape, top_k), the most probable first; not differentiable
-    top_classes: Tensor | None = None  # int64, the classes of top_log_probs
+    loss: Tensor
+    nll: Tensor
+    logsumexp: Tensor
+    entropy: Tensor
+    z_loss: Tensor
+    predicted: Tensor
+    correct: Tensor
+    rank: Tensor
+    top_log_probs: Tensor | None = None
+    top_classes: Tensor | None = None
 
 
 def linear_cross_entropy(

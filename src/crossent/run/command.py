@@ -20,9 +20,7 @@ IsModule = Annotated[bool, typer.Option("-m", help="PROGRAM is a module name, as
 Name = Annotated[
     str, typer.Argument(metavar="PROGRAM", show_default=False, help="A Python script, or with -m a module.")
 ]
-Rest = Annotated[
-    list[str] | None, typer.Argument(metavar="[ARGS]...", show_default=False, help="Arguments of the program.")
-]
+Rest = Annotated[list[str] | None, typer.Argument(metavar="ARGS", show_default=False, help="Arguments of the program.")]
 IsDoctored = Annotated[bool, typer.Option("--doctor", help="Look for misuses of losses while the program runs.")]
 ReportTo = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="--doctor's report as .html, .json, .sarif or .txt.")
