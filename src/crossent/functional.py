@@ -27,17 +27,27 @@ class CrossEntropyStats(NamedTuple):
     """What :func:`cross_entropy_with_stats` returns.
 
     All fields but ``loss`` have the shape of an index target; floating ones are float32 (float64 for
-    float64 logits). Ignored rows hold 0, False or -1.
+    float64 logits) and differentiable. Ignored rows hold 0, False or -1. z are the logits, scaled and capped.
+
+    Attributes:
+        loss: what :func:`cross_entropy` returns.
+        nll: logsumexp(z) - z_y, or -sum_c p_c log_softmax(z)_c: no class weights, no smoothing.
+        logsumexp: log sum_c exp(z_c).
+        entropy: of softmax(z), in nats.
+        z_loss: the number ``z_loss`` times logsumexp^2.
+        predicted: int64, the class with the largest z, the lowest index among equals.
+        correct: bool, whether that is the target (the most probable class of a probability target).
+        rank: int64, how many classes have a larger z than the target's: 0 is best; -1 for probability targets.
     """
 
-    loss: Tensor  # equals cross_entropy(...)
-    nll: Tensor  # logsumexp(z) - z_y, or -sum_c p_c log_softmax(z)_c: unweighted, unsmoothed; differentiable
-    logsumexp: Tensor  # log sum_c exp(z_c); differentiable
-    entropy: Tensor  # of softmax(z), in nats; differentiable
-    z_loss: Tensor  # z_loss * logsumexp^2; differentiable
-    predicted: Tensor  # int64: lowest index of the maximum of z
-    correct: Tensor  # bool: predicted is the target (the most probable class of a probability target)
-    rank: Tensor  # int64: number of classes with z_c > z_y, 0 best; -1 for probability targets
+    loss: Tensor
+    nll: Tensor
+    logsumexp: Tensor
+    entropy: Tensor
+    z_loss: Tensor
+    predicted: Tensor
+    correct: Tensor
+    rank: Tensor
 
 
 @scripted.compiles_as(scripted.cross_entropy)
@@ -65,17 +75,23 @@ def cross_entropy(
 ) -> Tensor:
     r"""Cross entropy of logits against class indices or class probabilities: torch's, and more.
 
-    For row i with label y, class weights w, smoothing e and V classes::
+    For row i with label y, class weights w, smoothing e, V classes and logits
+    ``z = softcap * tanh(logit_scale * input / softcap)``, which is ``input`` unless a scale or a cap is given::
 
         CE_i = -(1 - e) w_y log_softmax(z_i)_y - (e / V) sum_c w_c log_softmax(z_i)_c          index target
         CE_i = -sum_c w_c ((1 - e) p_ic + e / V) log_softmax(z_i)_c                       probability target
 
     The first eight arguments, their defaults, errors and warnings are those of
-    :func:`torch.nn.functional.cross_entropy`; the reductions are spelled out in the module's docstring.
+    :func:`torch.nn.functional.cross_entropy`. With ``share_i`` = w_y (1 for probability targets) and 0 for ignored
+    rows, the reductions are::
+
+        none: row_i = sample_weight_i * (CE_i + z_loss * logsumexp(z_i)^2)
+        sum:  sum_i row_i
+        mean: sum_i row_i / (denominator, or sum_i sample_weight_i * share_i)
 
     Args:
         input: logits, ``(C)``, ``(N, C)`` or ``(N, C, d1, ..., dK)``; float16, bfloat16, float32 or float64;
-            any strides. Never modified.
+            any strides. Not modified, unless ``inplace`` allows it.
         target: class indices, int64 (uint8 for 1-D and 2-D inputs), the input's shape without its class
             dimension; or probabilities of the input's shape, which may require a gradient.
         weight: one weight per class, ``(C)``, the input's dtype.
