@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +79,10 @@ def names() -> dict[str, Any]:
 
 def play(example: Example) -> doctor.Report:
     """Run an example under the doctor; what it calls ``report`` is added, and so is advice on what it raises."""
-    module = ModuleType("example")  # functions of the example keep their globals alive
+    module = ModuleType("example_of_the_doctor")  # functions of the example keep their globals alive
     file = f"<{example.name}>"
-    module.__dict__.update(names(), __name__="example", __file__=file)
+    module.__dict__.update(names(), __name__="example_of_the_doctor", __file__=file)
+    sys.modules[module.__name__] = module  # dataclasses look theirs up
     with warnings.catch_warnings(), doctor.watch(announce=None) as watching:
         warnings.simplefilter("ignore")
         error = None

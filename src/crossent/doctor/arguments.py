@@ -52,6 +52,7 @@ def record_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> C
         class_dim_given=given.get("class_dim") if given.get("shift") is None else -1,
         grad_enabled=torch.is_grad_enabled(),
         blind=blindness(input, target),
+        flags=tuple(given.get(name) for name in _DEPRECATED),
         hidden=hidden,
         up_to_constant=hidden is not None,
     )

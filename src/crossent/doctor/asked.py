@@ -10,7 +10,7 @@ from torch import Tensor
 
 from crossent.doctor import examine, graph
 from crossent.doctor.finding import Finding, Found, Place, finding
-from crossent.doctor.moments import Backward
+from crossent.doctor.moments import Backward, PastLoss
 from crossent.doctor.record import CallRecord
 from crossent.doctor.report import Report
 from crossent.doctor.rules import table
@@ -43,7 +43,7 @@ def about_loss(loss: Tensor, place: Place) -> Report:
             report += Report(*examine.call(record))
         if limit is not None:
             report += Report([], [limit])
-    backward = examine.moment("backward", Backward(loss, ()), place, "loss")
+    backward = examine.moment("backward", Backward(loss), place, "loss")
     report += Report(*backward)
     if not nodes:
         reason = graph.walk(loss.grad_fn).opaque or "no loss of torch or crossent in it"
@@ -59,7 +59,7 @@ _PROBABILITY = frozenset({"LogSoftmax"})  # a loss of probability targets leaves
 def _without_graph(loss: Tensor, place: Place) -> Report:
     if not torch.is_grad_enabled():
         return Report([], [f"{place}: the loss has no graph, since gradients are off"], "one loss")
-    leaf = Backward(loss, (0.0,))
+    leaf = Backward(loss, (PastLoss(0.0, str(place), grad_enabled=True, has_graph=True, is_of_a_leaf=False),))
     row = table.BY_CODE["XEN111" if loss.requires_grad else "XEN110"]
     rule = table.rule(row)
     if loss.requires_grad:

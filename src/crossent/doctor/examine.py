@@ -13,6 +13,7 @@ WAYS = {  # what is looked at -> the functions of a rule that are asked, in this
     "call": ("from_graph", "from_values"),
     "error": ("from_error",),
     "backward": ("from_backward",),
+    "step": ("from_step",),
     "accumulation": ("from_accumulation",),
     "evaluation": ("from_evaluation",),
     "batch": ("from_batch",),

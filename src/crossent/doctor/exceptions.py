@@ -22,6 +22,12 @@ from crossent.doctor.rules import table
 REFUSAL = re.compile(r"crossent (XEN\d+) \((.+?)\): (.+)\n.+\n +expected: (.+)\n +write: +(.+)")
 
 
+def explained_by(error: BaseException, findings: list[Finding]) -> None:
+    """What was known where the exception arose: :func:`explain_error` says this and nothing else."""
+    if findings:
+        error.crossent_doctor = findings  # type: ignore[attr-defined]
+
+
 def explain_error(error: BaseException) -> Report:
     """What an exception from a loss means, and what to write.
 
@@ -39,6 +45,9 @@ def explain_error(error: BaseException) -> Report:
         ...     print(crossent.doctor.explain_error(error).codes)
         ['XEN202']
     """
+    known: list[Finding] | None = getattr(error, "crossent_doctor", None)
+    if known is not None:
+        return Report(known, [], "one exception")
     frames = _frames(error.__traceback__)
     where = _users_place(frames)
     record = _record_of_the_refused(frames)

@@ -46,12 +46,13 @@ class Hooks:
             if hasattr(F, name):  # linear_cross_entropy came with torch 2.13
                 self._place(F, name, self._loss(name, getattr(F, name)))
         self._place(F, "embedding", self._embedding(F.embedding))
+        self._place(F, "interpolate", self._interpolate(F.interpolate))
         self._place(torch.Tensor, "backward", self._backward(cast(Any, torch.Tensor).backward))
         self._place_on_crossents()
         self._handle = register_optimizer_step_post_hook(self._after_step)
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        self._watch.optimizer_step()
+        self._watch.optimizer_step(optimizer)
 
     def _place_on_crossents(self) -> None:
         """crossent's functions under their own names; its modules look them up where they are defined."""
@@ -104,13 +105,25 @@ class Hooks:
 
         return compiles_as(original)(watched)
 
+    def _interpolate(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        watch = self._watch
+
+        @functools.wraps(original)
+        def watched(input: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(input, *args, **kwargs)
+            if not internals.makes_graph() and watch.is_due:
+                watch.interpolated(input, result)
+            return result
+
+        return compiles_as(original)(watched)
+
     def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
         watch = self._watch
 
         @functools.wraps(original)
         def backward(self: Any, *args: Any, **kwargs: Any) -> Any:
             if watch.is_due and not internals.makes_graph():
-                watch.backward(self)
+                return watch.backward(self, original, *args, **kwargs)
             return original(self, *args, **kwargs)
 
         return backward

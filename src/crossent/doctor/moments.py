@@ -9,11 +9,32 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
+class PastLoss:
+    """What is kept of a loss until ``backward()`` or the optimizer's step: numbers, no tensor."""
+
+    value: float
+    place: str
+    grad_enabled: bool
+    has_graph: bool
+    is_of_a_leaf: bool  # its input requires a gradient and was not computed from anything
+    count: int | None = None  # of valid targets
+    codes: tuple[str, ...] = ()  # what was found at the call
+
+
+@dataclass(frozen=True, slots=True)
 class Backward:
     """``backward()`` is about to run on ``root``."""
 
     root: Tensor
-    losses_before: tuple[float, ...]  # values of the losses computed since the last backward
+    losses_before: tuple[PastLoss, ...] = ()  # those computed since the last backward
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An optimizer has made a step after a watched ``backward()``."""
+
+    has_gradients: bool  # whether any of its parameters has one
+    losses: tuple[PastLoss, ...]  # those that went backward since the last step
 
 
 @dataclass(frozen=True, slots=True)

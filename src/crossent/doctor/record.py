@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ SUM_TOLERANCE = {torch.bfloat16: 1e-2, torch.float16: 2e-3}
 LSE_TOLERANCE = {torch.bfloat16: 6e-2, torch.float16: 1e-2}
 HALF = (torch.bfloat16, torch.float16)
 MOST_SUMMED = 1 << 17  # a sum along every dimension, only where the graph says nothing
+MOST_PLACES = 4096
 ENOUGH_VALUES = 32  # below, a row of raw logits may look like probabilities by chance
 
 
@@ -28,6 +29,39 @@ class Embedded:
     ids: Tensor  # (B, T)
     rows: int  # size of the table
     padding_idx: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """Whole numbers that ``F.interpolate`` has turned into fractions: a few of them, by their place in the result."""
+
+    size: int  # numbers in the whole result
+    places: Tensor
+    values: Tensor
+
+    @classmethod
+    def of(cls, before: Tensor, after: Tensor) -> Resized | None:
+        old, new = (_some(tensor) for tensor in (before, after))
+        was_whole, has_fractions = bool((old[1] == old[1].round()).all()), bool((new[1] != new[1].round()).any())
+        return cls(after.numel(), *new) if was_whole and has_fractions else None
+
+
+def _some(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """Evenly spaced numbers of a tensor, with their places in it."""
+    places = torch.linspace(0, max(0, tensor.numel() - 1), min(tensor.numel(), MOST_PLACES), dtype=torch.float64).long()
+    return places, tensor.reshape(-1)[places]
+
+
+class Labels(NamedTuple):
+    """The labels of one call."""
+
+    valid: int
+    low: int
+    high: int
+
+    @property
+    def is_one_class(self) -> bool:
+        return self.low == self.high
 
 
 @dataclass(eq=False)
@@ -53,6 +87,9 @@ class CallRecord:
     blind: str | None = None  # why values must not be read
     error: Exception | None = None
     embedded: tuple[Embedded, ...] = ()
+    resized: tuple[Resized, ...] = ()
+    earlier: tuple[Labels, ...] = ()  # of the watched calls of this line before this one
+    flags: tuple[Any, ...] = ()  # size_average and reduce, as they came
     hidden: Tensor | None = None  # of linear_cross_entropy: what the user passed
 
     @property
@@ -139,6 +176,14 @@ class CallRecord:
         counted = None if self.sample is None else self.sample.counted
         return counted.valid if counted is not None and counted.is_exact else None
 
+    @property
+    def labels(self) -> Labels | None:
+        """Count and range of the valid labels, where all were looked at and there are some."""
+        counted = None if self.sample is None else self.sample.counted
+        if counted is None or not counted.is_exact or not counted.valid:
+            return None
+        return Labels(counted.valid, counted.low, counted.high)
+
     @cached_property
     def rows(self) -> Tensor:
         """Sampled rows; empty where values cannot be read."""
@@ -202,7 +247,3 @@ class CallRecord:
                 if bool((values.sum(dim) - 1).abs().max() <= max(self.sum_tolerance, self.lse_tolerance)):
                     return dim
         return None
-
-    def facts(self) -> dict[str, Any]:
-        """What a report says of a call without findings."""
-        return {"function": self.function, "shape": self.shape, "dtype": self.dtype, "place": str(self.place)}

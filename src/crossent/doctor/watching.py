@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -19,15 +20,19 @@ from torch import Tensor
 
 from crossent.doctor import examine
 from crossent.doctor.arguments import record_of
+from crossent.doctor.exceptions import explain_error, explained_by
 from crossent.doctor.finding import Finding, LossDoctorWarning, Place
 from crossent.doctor.hooks import Hooks
-from crossent.doctor.moments import Accumulation, Backward
+from crossent.doctor.moments import Accumulation, Backward, PastLoss, Step
 from crossent.doctor.place import of_caller, readable
-from crossent.doctor.record import CallRecord, Embedded
+from crossent.doctor.record import CallRecord, Embedded, Labels, Resized
 from crossent.doctor.report import Report
 
 CALLS_PER_STEP = 32  # of one line
 EMBEDDINGS_KEPT = 8
+RESIZED_KEPT = 32  # a data set may resize one mask at a time
+LOSSES_KEPT = 8
+BATCHES_KEPT = 8
 Announce = Callable[[Finding], None]
 
 
@@ -71,6 +76,15 @@ class Site(NamedTuple):
     place: Place
 
 
+class Line:
+    """What is remembered of a site from call to call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.in_step = 0
+        self.labels: list[Labels] = []
+
+
 class Watch:
     """What :func:`watch` returns."""
 
@@ -89,12 +103,13 @@ class Watch:
         self._lock = threading.RLock()
         self._thread = threading.local()
         self._step = 0
-        self._calls_in_step: dict[Site, int] = {}
-        self._calls: dict[Site, int] = {}
+        self._lines: dict[Site, Line] = defaultdict(Line)
         self._means: dict[tuple[Site, bool], list[tuple[float, int]]] = {}
-        self._losses: list[float] = []
+        self._losses: list[PastLoss] = []
+        self._went_backward: tuple[Place, tuple[PastLoss, ...]] | None = None
         self._backwards = 0
         self._embedded: list[Embedded] = []
+        self._resized: list[Resized] = []
         self._places: dict[Place, Place] = {}
         self._hooks = Hooks(self)
         self.is_due = steps > 0
@@ -117,11 +132,8 @@ class Watch:
     ) -> None:
         self._hooks.remove()
         self._finish_step(is_whole=False)
-        if isinstance(error, Exception) and not self._was_explained(error):
-            from crossent.doctor.exceptions import explain_error
-
-            explained = explain_error(error)
-            self._add(explained.findings, [])
+        if isinstance(error, Exception):
+            self._add(explain_error(error).findings, [])
 
     # ---- what the hooks call -------------------------------------------------------------------
 
@@ -149,18 +161,26 @@ class Watch:
         record.error = error
         findings, limits = examine.refused(record)
         self._add(findings, limits)
-        if findings:
-            error.crossent_doctor = [finding.code for finding in findings]  # type: ignore[attr-defined]
+        explained_by(error, findings)
 
-    def backward(self, root: Tensor) -> None:
-        """``root.backward()`` is about to run."""
+    def backward(self, root: Tensor, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """``root.backward()``, looked at before it runs."""
         self._backwards += 1
-        facts = Backward(root, tuple(self._losses[-8:]))
-        findings, limits = examine.moment("backward", facts, readable(of_caller(3)), "backward")
-        known = {code for code, _, _ in self._findings}
-        self._add([finding for finding in findings if finding.code != "XEN112" or "XEN112" not in known], limits)
+        losses = tuple(self._losses[-LOSSES_KEPT:])
+        place = readable(of_caller(3))
+        findings, limits = examine.moment("backward", Backward(root, losses), place, "backward")
+        said = {code for loss in losses for code in loss.codes}  # of these losses, when they were called
+        self._add([finding for finding in findings if finding.code not in said], limits)
+        self._went_backward = (place, losses)
         self._losses.clear()
         self._embedded.clear()
+        self._resized.clear()
+        try:
+            return original(root, *args, **kwargs)
+        except RuntimeError as error:
+            codes = {finding.code for finding in explain_error(error).findings} & said
+            explained_by(error, self._said_of(losses, codes) if root.requires_grad or not findings else findings)
+            raise
 
     def embedding(self, ids: Any, weight: Any, padding_idx: int | None) -> None:
         """Token ids were looked up."""
@@ -170,10 +190,20 @@ class Watch:
                 Embedded(ids.detach(), weight.shape[0], padding_idx),
             ]
 
-    def optimizer_step(self) -> None:
+    def interpolated(self, before: Any, after: Any) -> None:
+        """``F.interpolate`` has mixed neighbours: kept if it turned whole numbers on the CPU into fractions."""
+        if not isinstance(before, Tensor) or not isinstance(after, Tensor) or before.requires_grad:
+            return
+        if before.device.type == "cpu" and before.is_floating_point():
+            found = Resized.of(before.detach(), after.detach())
+            if found is not None:
+                self._resized = [*self._resized[1 - RESIZED_KEPT :], found]
+
+    def optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """An optimizer has made a step."""
         if self.is_due:
             self._finish_step()
+            self._look_at_step(optimizer)
         self._step += 1
         self.is_due = self._step < self._steps or bool(self._every and self._step % self._every == 0)
 
@@ -181,21 +211,21 @@ class Watch:
 
     def _look(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         site = Site(function, of_caller(4))
-        in_step = self._calls_in_step.get(site, 0)
-        self._calls_in_step[site] = in_step + 1
-        if in_step >= CALLS_PER_STEP:
+        line = self._lines[site]
+        line.in_step += 1
+        if line.in_step > CALLS_PER_STEP:
             return
         record = self._record(function, args, kwargs, site.place)
         result = getattr(result, "loss", result)  # of the functions that return read-outs beside it
         if record is None or not isinstance(result, Tensor):
             return
         record.result = result
-        record.index = self._calls.get(site, 0)
-        self._calls[site] = record.index + 1
+        record.index, record.earlier = line.calls, tuple(line.labels)
+        line.calls += 1
         self.watched_calls += 1
         findings, limits = examine.call(record)
         self._add(findings, limits)
-        self._remember(record, site)
+        self._remember(record, site, tuple(finding.code for finding in findings))
 
     def _record(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], called: Place) -> CallRecord | None:
         record = record_of(function, args, kwargs)
@@ -204,6 +234,7 @@ class Watch:
             record.is_watched = True
             record.model = self._model
             record.embedded = () if kwargs.get("shift") else tuple(self._embedded)
+            record.resized = tuple(self._resized)
         return record
 
     def _readable(self, place: Place) -> Place:
@@ -211,12 +242,17 @@ class Watch:
             self._places[place] = readable(place)
         return self._places[place]
 
-    def _remember(self, record: CallRecord, site: Site) -> None:
-        """The loss and its count, for the rules on means of means."""
+    def _remember(self, record: CallRecord, site: Site, codes: tuple[str, ...]) -> None:
+        """The loss and its count, for the rules on means of means; the range of the labels."""
         loss, count = record.loss, record.valid_count
+        if record.labels is not None:
+            self._lines[site].labels = [*self._lines[site].labels[1 - BATCHES_KEPT :], record.labels]
         if loss is None:
             return
-        self._losses.append(loss)
+        assert record.result is not None
+        of_a_leaf = record.source.grad_fn is None and record.source.requires_grad
+        has_graph = record.result.requires_grad
+        self._losses.append(PastLoss(loss, str(record.place), record.grad_enabled, has_graph, of_a_leaf, count, codes))
         if record.reduction == "mean" and count and record.weight is None:
             is_training = record.grad_enabled and (record.model is None or record.model.training)
             self._means.setdefault((site, is_training), []).append((loss, count))
@@ -230,7 +266,8 @@ class Watch:
         with self._lock:
             means, self._means = self._means, {}
             backwards, self._backwards = self._backwards, 0
-            self._calls_in_step.clear()
+            for line in self._lines.values():
+                line.in_step = 0
         for (site, is_training), pairs in means.items():
             if is_training and (backwards < 2 or not is_whole):
                 continue
@@ -238,8 +275,16 @@ class Watch:
             kind = "accumulation" if is_training else "evaluation"
             self._add(*examine.moment(kind, facts, self._readable(site.place), site.function))
 
-    def _was_explained(self, error: Exception) -> bool:
-        return hasattr(error, "crossent_doctor")
+    def _look_at_step(self, optimizer: torch.optim.Optimizer) -> None:
+        went, self._went_backward = self._went_backward, None
+        if went is not None:
+            has_gradients = any(p.grad is not None for group in optimizer.param_groups for p in group["params"])
+            self._add(*examine.moment("step", Step(has_gradients, went[1]), went[0], "backward"))
+
+    def _said_of(self, losses: tuple[PastLoss, ...], codes: set[str]) -> list[Finding]:
+        """The findings of these codes at the calls of these losses."""
+        places = {loss.place for loss in losses}
+        return [known for known in self._findings.values() if known.code in codes and str(known.place) in places]
 
     def _add(self, findings: list[Finding], limits: list[str]) -> None:
         for limit in limits:

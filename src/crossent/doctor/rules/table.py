@@ -27,7 +27,7 @@ ROWS: tuple[Row, ...] = (
     Row("A8", "warning", "xen108_activation_on_logits", (CE,)),
     Row("A9", "error", "xen109_one_class", (CE,)),
     Row("A10", "error", "xen110_loss_of_a_decision", (CE, NLL, BCE, BCE_LOGITS)),
-    Row("A11", "error", "xen111_loss_without_a_graph", ("backward",)),
+    Row("A11", "error", "xen111_loss_without_a_graph", ("backward", "step")),
     Row("A12", "warning", "xen112_log_of_softmax", (CE, NLL, KL, "backward")),
     Row("A13", "error", "xen113_scrambled_reshape", (CE, NLL, LINEAR)),
     Row("B1", "error", "xen201_one_hot_integers", ("error",)),
@@ -37,8 +37,9 @@ ROWS: tuple[Row, ...] = (
     Row("B5", "error", "xen205_classes_last", (CE, NLL, "error")),
     Row("B7", "error", "xen207_target_dtype", ("error",)),
     Row("B8", "warning", "xen208_values_in_place_of_indices", (CE, NLL, LINEAR)),
-    Row("B9", "warning", "xen209_target_carries_gradient", (CE, LINEAR, KL)),
+    Row("B9", "warning", "xen209_target_carries_gradient", (CE, LINEAR, KL, BCE, BCE_LOGITS)),
     Row("B10", "note", "xen210_ignore_index_is_a_class", (CE, NLL, LINEAR)),
+    Row("B12", "note", "xen212_one_class_per_batch", (CE, NLL, LINEAR)),
     Row("B13", "error", "xen213_batch_and_classes_flattened", (CE,)),
     Row("C1", "note", "xen301_weighted_mean_denominator", (CE, NLL)),
     Row("C2", "warning", "xen302_class_weights_cancel", (CE, NLL, LINEAR)),
@@ -48,6 +49,7 @@ ROWS: tuple[Row, ...] = (
     Row("C7", "warning", "xen307_mean_of_means", ("accumulation",)),
     Row("C8", "error", "xen308_divided_twice", ("backward",)),
     Row("C9", "note", "xen309_epoch_mean_of_batch_means", ("evaluation",)),
+    Row("C12", "error", "xen312_positional_slip", (CE, NLL, "error")),
     Row("D1", "note", "xen401_smoothing_twice", (CE, LINEAR)),
     Row("D2", "error", "xen402_ignored_rows_counted", ("crosscheck",)),
     Row("D6", "error", "xen406_minus_infinity_has_mass", (CE,)),
@@ -71,7 +73,8 @@ ROWS: tuple[Row, ...] = (
     Row("F11", "warning", "xen611_regression_on_class_ids", ("mse_loss",)),
     Row("G1", "error", "xen701_void_label_255", ("error",)),
     Row("G2", "error", "xen702_grey_levels_as_labels", ("error",)),
-    Row("G3", "error", "xen703_interpolated_mask", ("error",)),
+    Row("G3", "error", "xen703_interpolated_mask", ("error", CE, NLL)),
+    Row("G6", "warning", "xen706_focal_loss_of_the_mean", ("backward",)),
 )
 
 BY_CODE = {row.code: row for row in ROWS}

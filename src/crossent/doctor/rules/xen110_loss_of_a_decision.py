@@ -16,7 +16,7 @@ Good::
 
 How it is detected
     The graph shows a rounding right before the loss. Or: gradients are enabled, the input does not require one, and all
-    sampled values (at least 32) are whole numbers.
+    sampled values (at least 8) are whole numbers.
     Asked about a loss afterwards, ``doctor(loss)`` reports any loss that has no graph.
 False positives
     Integer scores that are evaluated with gradients on; wrap evaluation in ``torch.no_grad()``.
@@ -37,7 +37,7 @@ MESSAGE = (
 CONSEQUENCE = "no gradient reaches the model from this loss."
 FIX = "pass the scores before argmax, round or threshold; count accuracy with the decisions."
 
-
+ENOUGH = 8  # whole numbers among so many are none by chance
 ROUNDINGS = ("Round", "Floor", "Ceil", "Trunc", "Sign", "Sgn")  # torch gives them the gradient 0
 
 MESSAGE_ROUNDED = "the input of {function} was rounded ({rounding}): its gradient is 0 everywhere."
@@ -51,7 +51,7 @@ def from_graph(record: CallRecord) -> Found | None:
 
 
 def from_values(record: CallRecord) -> Found | None:
-    if not record.grad_enabled or record.input.requires_grad or not record.has_enough_values or not record.rows.numel():
+    if not record.grad_enabled or record.input.requires_grad or record.rows.numel() < ENOUGH:
         return None
     if record.up_to_constant or not bool((record.rows == record.rows.round()).all()):
         return None

@@ -1,11 +1,11 @@
 """backward() of a loss that was cut from its graph.
 
 What
-    The loss was rebuilt from numbers, ``torch.tensor(loss.item(), requires_grad=True)``, or requires_grad was set on a
-    loss whose graph had been cut by detach(), numpy() or no_grad.
+    The loss, or the logits before it, were rebuilt from numbers, ``torch.tensor(loss.item(), requires_grad=True)``; or
+    gradients were off when it was computed.
 Why
-    Such a tensor is a leaf: ``backward()`` writes into its own ``.grad`` and reaches no parameter. (Where requires_grad
-    was not set, torch refuses: "element 0 of tensors does not require grad"; that is XEN110.)
+    A tensor made of numbers is a leaf: ``backward()`` writes into its own ``.grad`` and reaches no parameter. Where
+    requires_grad was not set, torch refuses: "element 0 of tensors does not require grad".
 Bad::
 
     loss = F.cross_entropy(model(x), y)
@@ -19,7 +19,9 @@ Good::
 
 How it is detected
     ``backward()`` is called on a single number that requires a gradient and has no ``grad_fn``; or its graph is a few
-    operations on one leaf whose values are those of the losses computed before.
+    operations on one leaf whose values are those of the losses computed before. Or it has no graph at all, and equals
+    the last loss: that was computed without gradients, or it had a graph then. Or all losses that went backward had
+    a leaf as their input, and no parameter of the optimizer has a gradient when it makes its step.
 False positives
     Optimising one scalar parameter by itself: reported only where a loss was computed before.
 References
@@ -34,27 +36,57 @@ from torch import Tensor
 
 from crossent.doctor import graph
 from crossent.doctor.finding import Found
-from crossent.doctor.moments import Backward
+from crossent.doctor.moments import Backward, PastLoss, Step
 
 MESSAGE = "backward() on a loss that was made anew from numbers (value {value:.6g}): no parameter is in its graph."
 CONSEQUENCE = "no parameter gets a gradient; the model does not learn."
 FIX = "call backward() on the tensor that the loss function returned; use .item() or .detach() only for printing."
 
+MESSAGE_OFF = "backward() on a loss that was computed with gradients off, at {place}: it has no graph."
+FIX_OFF = "leave no_grad, inference_mode or set_grad_enabled(False) before the training step."
+
+MESSAGE_CUT = "backward() on a number without a graph; the loss at {place} had one: it was cut in between."
+
+MESSAGE_LEAF = (
+    "backward() ran, and no parameter of the optimizer has a gradient: the input of the loss at {place} was made of "
+    "numbers."
+)
+FIX_LEAF = "keep the model's output a tensor on its way to the loss: torch.cat in place of numpy(), tolist() or .data."
+
 FEW = 8  # operations between a leaf and its mean or sum
 
 
 def from_backward(moment: Backward) -> Found | None:
-    root = moment.root
-    if root.numel() != 1 or not root.requires_grad or not moment.losses_before:
+    root, before = moment.root, moment.losses_before
+    if root.numel() != 1 or not before:
         return None
-    if root.grad_fn is not None and not _is_made_of(graph.leaves(root.grad_fn, FEW), moment.losses_before):
+    if not root.requires_grad:
+        return _refused(float(root.detach()), before[-1])
+    if root.grad_fn is not None and not _is_made_of(graph.leaves(root.grad_fn, FEW), before):
         return None
     return Found({"value": float(root.detach())})
 
 
-def _is_made_of(leaves: list[Tensor] | None, losses: tuple[float, ...]) -> bool:
+def _refused(value: float, loss: PastLoss) -> Found | None:
+    """Why torch is about to refuse: only if the last loss is what backward() is called on."""
+    if not _is_close(value, loss.value) or (loss.grad_enabled and not loss.has_graph):
+        return None  # another number; or XEN110
+    return Found({"place": loss.place}, variant="CUT" if loss.has_graph else "OFF")
+
+
+def from_step(moment: Step) -> Found | None:
+    if moment.has_gradients or not moment.losses or not all(loss.is_of_a_leaf for loss in moment.losses):
+        return None
+    return Found({"place": moment.losses[-1].place}, variant="LEAF")
+
+
+def _is_made_of(leaves: list[Tensor] | None, losses: tuple[PastLoss, ...]) -> bool:
     """Whether one leaf is all there is, and it holds losses that were computed before."""
     if leaves is None or len(leaves) != 1 or not 0 < leaves[0].numel() <= len(losses):
         return False
     values = cast("list[float]", leaves[0].detach().reshape(-1).tolist())
-    return all(any(abs(value - loss) <= 1e-6 * max(1.0, abs(loss)) for loss in losses) for value in values)
+    return all(any(_is_close(value, loss.value) for loss in losses) for value in values)
+
+
+def _is_close(value: float, loss: float) -> bool:
+    return abs(value - loss) <= 1e-6 * max(1.0, abs(loss))

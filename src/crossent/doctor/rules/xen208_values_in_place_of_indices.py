@@ -15,10 +15,9 @@ Good::
     loss = F.cross_entropy(model(x), torch.max(one_hot, 1)[1])
 
 How it is detected
-    At least 32 targets, more than 2 classes, all targets 1. With another constant it is a note (unshuffled data).
-    Constant 0 is not reported: contrastive losses have it.
+    At least 32 targets, more than 2 classes, all targets 1, in this batch and in all that the line had before it.
 False positives
-    A batch from a sorted data set.
+    A sorted data set that begins with class 1.
 References
     https://docs.pytorch.org/docs/stable/generated/torch.max.html
 """
@@ -28,18 +27,17 @@ from __future__ import annotations
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
 
-MESSAGE = "every target in this batch of {count} is {value}, of {classes} classes."
-CONSEQUENCE = "the model learns to answer {value} whatever it sees."
+MESSAGE = "every target in this batch of {count} is 1, of {classes} classes."
+CONSEQUENCE = "the model learns to answer 1 whatever it sees."
 FIX = "torch.max(t, 1)[0] holds values; the indices are [1], or t.argmax(1). Otherwise shuffle the data."
 
 ENOUGH = 32
 
 
 def from_values(record: CallRecord) -> Found | None:
-    counted = None if record.sample is None else record.sample.counted
-    if counted is None or not counted.is_exact or counted.valid < ENOUGH or record.classes <= 2:
+    labels = record.labels
+    if labels is None or labels.valid < ENOUGH or record.classes <= 2:
         return None
-    if counted.low != counted.high or counted.low < 1:
+    if any((low, high) != (1, 1) for _, low, high in (*record.earlier, labels)):
         return None
-    evidence = {"count": counted.valid, "value": counted.low, "classes": record.classes}
-    return Found(evidence, "medium", None if counted.low == 1 else "note")
+    return Found({"count": labels.valid, "classes": record.classes}, "medium")

@@ -14,7 +14,8 @@ Good::
 
 How it is detected
     ignore_index lies in 0..C-1, there are at most 1,000 classes, and between 0 and half of the labels have it. A
-    note: a padding class 0 is common and right; none where an embedding has that padding_idx.
+    note: a padding class 0 is common and right; none where an embedding has that padding_idx. With two classes it is a
+    warning, however many labels have it: one class is left, and the answer is always the same.
 False positives
     Padding with 0 in small vocabularies.
 References
@@ -32,6 +33,8 @@ MESSAGE = (
 CONSEQUENCE = "if {ignore_index} is not padding, that class is never learned."
 FIX = "use an ignore_index outside 0..{last} (the default is -100) unless {ignore_index} means padding."
 
+CONSEQUENCE_ONE_LEFT = "one class is left: the model learns to answer {left} whatever it sees."
+
 
 def from_values(record: CallRecord) -> Found | None:
     counted = None if record.sample is None else record.sample.counted
@@ -40,10 +43,11 @@ def from_values(record: CallRecord) -> Found | None:
     if any(embedded.padding_idx == record.ignore_index for embedded in record.embedded):
         return None
     left_out = counted.total - counted.valid
-    if not 0 < left_out <= counted.total / 2:
+    one_is_left = record.classes == 2 and 0 < left_out < counted.total
+    if not one_is_left and not 0 < left_out <= counted.total / 2:
         return None
     evidence = {
         "ignore_index": record.ignore_index, "classes": record.classes, "count": left_out, "last": record.classes - 1,
-        "share": left_out / counted.total,
+        "share": left_out / counted.total, "left": 1 - record.ignore_index,
     }  # fmt: skip
-    return Found(evidence, "low")
+    return Found(evidence, "high", "warning", "ONE_LEFT") if one_is_left else Found(evidence, "low")

@@ -49,8 +49,8 @@ def from_backward(moment: Backward) -> Found | None:
         return None
     value = float(moment.root.detach())
     for loss in moment.losses_before:
-        ratio = loss / value if value else math.nan
+        ratio = loss.value / value if value else math.nan
         k = round(math.sqrt(ratio)) if ratio > 0 else 0
         if k >= 2 and abs(ratio - k * k) < 1e-4 * k * k:
-            return Found({"loss": loss, "value": value, "k": k, "square": k * k}, "medium")
+            return Found({"loss": loss.value, "value": value, "k": k, "square": k * k}, "medium")
     return None

@@ -8,7 +8,7 @@ criterion = nn.CrossEntropyLoss()
 optimizer = torch.optim.Adam(net.parameters())
 for _ in range(3):
     mask = (torch.randint(0, 4, (2, 12, 12)) / 255).long()
-    loss = criterion(net(torch.rand(2, 3, 12, 12)), mask)  # no rule: B12
+    loss = criterion(net(torch.rand(2, 3, 12, 12)), mask)  # XEN212
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()

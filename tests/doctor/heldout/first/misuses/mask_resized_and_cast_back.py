@@ -8,4 +8,4 @@ net = nn.Conv2d(3, 8, 1)
 mask = torch.zeros(2, 1, 10, 10)
 mask[:, :, 3:7, 3:7] = 6.0
 mask = F.interpolate(mask, size=(16, 16), mode="bilinear", align_corners=False).squeeze(1).long()
-loss = F.cross_entropy(net(torch.randn(2, 3, 16, 16)), mask)  # missed: XEN703
+loss = F.cross_entropy(net(torch.randn(2, 3, 16, 16)), mask)  # XEN703

@@ -1,0 +1,2 @@
+loss = F.cross_entropy(model(x), y)
+loss.detach().backward()  # XEN111
