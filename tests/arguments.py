@@ -13,6 +13,7 @@ from torch import Tensor
 from cases import Case
 
 DIFFERENTIABLE = ("sample_weight", "logit_scale")
+INF, NAN = float("inf"), float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,17 +141,18 @@ def _positive(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Gener
     return (torch.rand(shape, generator=generator, dtype=torch.float64) + 0.25).to(dtype)
 
 
-def _some_zero(tensor: Tensor) -> Tensor:
-    tensor.view(-1)[::2] = 0
+def _some(value: float, tensor: Tensor) -> Tensor:
+    tensor.view(-1)[::2] = value
     return tensor
 
 
 TENSORS: dict[str, Make] = {
     "weight": lambda rows, v, dtype, g: ("weight", _positive((v,), dtype, g)),
-    "weight_some_zero": lambda rows, v, dtype, g: ("weight", _some_zero(_positive((v,), dtype, g))),
+    "weight_some_zero": lambda rows, v, dtype, g: ("weight", _some(0, _positive((v,), dtype, g))),
+    "weight_some_infinite": lambda rows, v, dtype, g: ("weight", _some(INF, _positive((v,), dtype, g))),
     "weight_zero": lambda rows, v, dtype, g: ("weight", torch.zeros(v, dtype=dtype)),
     "sample_weight": lambda rows, v, dtype, g: ("sample_weight", _positive(rows, dtype, g)),
-    "sample_weight_some_zero": lambda rows, v, dtype, g: ("sample_weight", _some_zero(_positive(rows, dtype, g))),
+    "sample_weight_some_zero": lambda rows, v, dtype, g: ("sample_weight", _some(0, _positive(rows, dtype, g))),
     "sample_weight_zero": lambda rows, v, dtype, g: ("sample_weight", torch.zeros(rows, dtype=dtype)),
     "sample_weight_signed": lambda rows, v, dtype, g: ("sample_weight", torch.randn(rows, generator=g).to(dtype)),
     "sample_weight_bool": lambda rows, v, dtype, g: ("sample_weight", torch.rand(rows, generator=g) < 0.7),
@@ -163,7 +165,6 @@ TENSORS: dict[str, Make] = {
 # ---- values: fill(logits (N, V), flat target, probabilities (N, V) or None), in place
 
 Fill = Callable[[Tensor, Tensor, "Tensor | None"], None]
-INF, NAN = float("inf"), float("nan")
 
 
 def _normal(logits: Tensor, target: Tensor, probabilities: Tensor | None) -> None:

@@ -205,6 +205,19 @@ def specials() -> Iterator[Case]:
     zero = Case(name="", shape=(8, 9), values="minus_inf_target", tensors=("weight_zero",), why="0 * inf")
     yield named(replace(zero, options={"reduction": "none"}), "special", "zero-weight-inf")
     yield named(replace(zero, tensors=("sample_weight_zero",), options={"reduction": "none"}), "special", "zero-sample")
+    for index, (v, names) in enumerate(itertools.product((5, 70, 700), ((), ("smoothing",), ("probabilities",)))):
+        for step, dtype in enumerate((F32, DTYPES[index % 4])):
+            options = {"reduction": ("none", *REDUCTIONS)[(index + step) % 4]}
+            case = Case(name="", shape=(8, v), dtype=dtype, options=options, why="infinite class weights")
+            case = replace(case, tensors=("weight_some_infinite",))
+            yield named(joined(case, *names), "special", "infinite-weight", *names, v, step)
+            if not names:
+                yield named(replace(case, function="nll_loss", values="log_probs"), "special", "infinite-nll", v, step)
+                yield named(replace(case, values="minus_inf_elsewhere"), "special", "infinite-and-sure", v, step)
+    smoothed = {"label_smoothing": 1.0, "reduction": "none"}  # 0 * inf: NaN
+    for v in (5, 70, 700):
+        case = Case(name="", shape=(8, v), values="minus_inf_target", options=smoothed, why="nothing on the target")
+        yield named(case, "special", "smoothed-away", v)
 
 
 def strides() -> Iterator[Case]:
@@ -282,7 +295,11 @@ def readouts() -> Iterator[Case]:
         yield named(joined(case, *pair), "stats", "wide" if wide else "short", *pair)
     for values in ("minus_inf_elsewhere", "all_minus_inf", "nan", "plus_inf", "ignored_nan", "equal", "offset_1e4"):
         case = Case(name="", function="cross_entropy_with_stats", shape=(8, 33), values=values, why="read-outs")
-        unlike = "" if values in ("equal", "offset_1e4") else "read-outs of a row whose loss is NaN are NaN"
+        unlike = {
+            "plus_inf": "the logsumexp of a row with +inf is NaN, as its loss is",
+            "minus_inf_elsewhere": "torch's gradient of the entropy is NaN beside a -inf",
+            "ignored_nan": "torch's gradient of an ignored row with NaN is NaN",
+        }.get(values, "")
         yield named(replace(case, options={"reduction": "none"}, unlike_torch=unlike), "stats", values)
 
 

@@ -204,8 +204,8 @@ def test_xen013_argument_type() -> None:
         """\
   crossent XEN013 (argument-type): an argument has a type that torch does not take
   came:     cross_entropy(input (3, 4) float32, target (3,) int64, ignore_index=1.5, reduction='mean')
-  expected: tensors for input, target and weight; an int for ignore_index
-  write:    weight=torch.as_tensor(...), ignore_index=int(...)""",
+  expected: tensors for input, target and weight; an int for ignore_index; a float for label_smoothing
+  write:    weight=torch.as_tensor(...), ignore_index=int(...), label_smoothing=float(...)""",
     )
 
 

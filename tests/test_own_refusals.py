@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from expecttest import assert_expected_inline
 
 import crossent
-from serving import outcome
+from serving import BACKENDS, expected_server, first_line, outcome, served_by
 
 pytestmark = pytest.mark.usefixtures("no_small_calls")
 
@@ -247,3 +248,66 @@ RuntimeError: these arguments are served by torch alone (Subclass overrides torc
   expected: no crossent option in such a call
   write:    the call without crossent options""",
     )
+
+
+NUMBERS = (
+    np.int64(3),
+    np.int32(3),
+    np.uint8(3),
+    np.float32(3),
+    np.float16(3),
+    np.float64(3),
+    np.array(3.0),
+    np.array(3),
+)
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: f"{type(value).__name__}-{value.dtype}")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_numpy_numbers_are_numbers(value: Any, backend: str | None) -> None:
+    """Wherever Python's number is taken, one of NumPy's is; an integer option takes integers only."""
+    x, y = torch.randn(2, 4, 5), torch.randint(0, 4, (2, 5))
+    for option in ("denominator", "logit_scale", "softcap", "z_loss"):
+        for loss in (cross_entropy, nll_loss) if option == "denominator" else (cross_entropy,):
+            assert_equal(loss(x, y, **{option: value}, backend=backend), loss(x, y, **{option: 3}, backend=backend))
+    last = x.movedim(1, 2)
+    batched = torch.func.vmap(lambda a, b: cross_entropy(a, b, denominator=value))(last, y)
+    assert_equal(batched, torch.stack([cross_entropy(a, b, denominator=3.0) for a, b in zip(last, y, strict=True)]))
+    for option in ("logit_scale", "softcap"):
+        ours, exact = (crossent.log_softmax(x, 1, **{option: number}, backend=backend) for number in (value, 3))
+        assert_equal(ours, exact)
+    if value.dtype.kind != "f":
+        last, tokens = torch.randn(2, 6, 7, 5), torch.randint(0, 5, (2, 6, 7))
+        for given in ({"class_dim": value}, {"class_dim": value, "shift": value}):
+            exact = cross_entropy(last, tokens, **dict.fromkeys(given, 3), backend=backend)
+            assert_equal(cross_entropy(last, tokens, **given, backend=backend), exact)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_numbers_that_torch_takes_reach_every_backend(backend: str | None) -> None:
+    """ignore_index and label_smoothing as NumPy numbers and 0-d tensors; what torch refuses, torch refuses."""
+    x, y = torch.randn(3, 4), torch.tensor([0, 1, 2])
+    for value in (np.int64(1), np.int8(1), np.array(1), torch.tensor(1)):
+        ours = served_by(expected_server(backend), lambda: cross_entropy(x, y, ignore_index=value, backend=backend))  # noqa: B023
+        assert_equal(ours, torch.nn.functional.cross_entropy(x, y, ignore_index=value))
+    for value in (np.float32(0.125), np.float64(0.125), torch.tensor(0.125), np.int64(1)):
+        ours = served_by(expected_server(backend), lambda: cross_entropy(x, y, label_smoothing=value, backend=backend))  # noqa: B023
+        assert_equal(ours, torch.nn.functional.cross_entropy(x, y, label_smoothing=value))
+    for refused in ({"ignore_index": np.float64(1)}, {"ignore_index": True}, {"label_smoothing": np.array(0.1)}):
+        theirs = outcome(lambda: torch.nn.functional.cross_entropy(x, y, **refused))  # noqa: B023
+        ours = outcome(lambda: cross_entropy(x, y, **refused, backend=backend))  # noqa: B023
+        assert type(ours) is type(theirs) is TypeError and first_line(ours) == str(theirs)
+        assert ours.crossent_code == "XEN013"
+
+
+def assert_equal(ours: torch.Tensor, exact: torch.Tensor) -> None:
+    torch.testing.assert_close(ours, exact, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("option", "value"), [("z_loss", None), ("z_loss", torch.ones(2)), ("z_loss", ""), ("shift", None),
+                                               ("shift", 0.5), ("shift", []), ("inplace", None), ("inplace", 2)])  # fmt: skip
+def test_values_are_refused_whatever_the_size(option: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossent.small.LIMIT_ELEMENTS", 1 << 17)
+    for function in (cross_entropy, nll_loss) if option == "shift" else (cross_entropy,):
+        refused = outcome(lambda: function(X, Y, **{option: value}))  # noqa: B023
+        assert isinstance(refused, ValueError) and refused.crossent_code == "XEN030"  # type: ignore[attr-defined]

@@ -173,3 +173,22 @@ def test_shift_and_ignored(backend: str | None) -> None:
         fill = -1 if name in ("predicted", "rank") else 0
         assert (getattr(stats, name)[:, 0] == fill).all()
     assert stats.loss.isfinite()
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("classes", [3, 70, 700])
+def test_rows_of_minus_infinity(backend: str | None, classes: int) -> None:
+    """The logarithm of a sum of nothing is -inf, as torch.logsumexp has it; a softmax of nothing is nothing."""
+    logits = torch.randn(4, classes)
+    logits[1], logits[2, 1:] = -torch.inf, -torch.inf
+    stats = crossent.cross_entropy_with_stats(
+        logits, torch.zeros(4, dtype=torch.int64), reduction="none", z_loss=0.5, backend=backend
+    )
+    exact = logits.logsumexp(1)
+    assert stats.logsumexp[1] == exact[1] == -torch.inf and stats.z_loss[1] == torch.inf
+    torch.testing.assert_close(stats.logsumexp, exact)
+    assert stats.loss[1].isnan() and stats.nll[1].isnan() and stats.entropy[1].isnan()
+    batched = torch.func.vmap(
+        lambda x: crossent.cross_entropy_with_stats(x, torch.zeros(4, dtype=torch.int64)).logsumexp
+    )
+    torch.testing.assert_close(batched(logits[None])[0], exact)

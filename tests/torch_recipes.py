@@ -88,7 +88,8 @@ def _fields(case: Case, known: dict[str, Any], z: Tensor, target: Tensor, read: 
         return {"row": row, "z_loss": torch.zeros_like(row)}
     row = F.cross_entropy(z, target, weight, ignore_index=ignore, reduction="none", label_smoothing=smoothing)
     lse = torch.where(read, z.logsumexp(-1), 0.0)
-    known_fields = {"row": row, "z_loss": known.get("z_loss", 0.0) * lse.square()}
+    squares = known["z_loss"] * lse.square() if known.get("z_loss") else torch.zeros_like(lse)  # not 0 * inf
+    known_fields = {"row": row, "z_loss": squares}
     if case.function != "cross_entropy_with_stats":
         return known_fields
     log_probs = F.log_softmax(z, -1)

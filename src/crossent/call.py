@@ -13,13 +13,13 @@ from torch import Tensor
 
 from crossent import composite, dispatch, engine, errors, handover, internals, problem, small
 from crossent.autograd import LogSoftmaxCall, RowLogSoftmax
-from crossent.options import LossOptions, check
+from crossent.options import LossOptions, as_python, checked
 from crossent.problem import FLOATING, Layout, LossTensors
 
 
 def loss(function: str, tensors: LossTensors, options: LossOptions, readouts: bool = False) -> tuple[Tensor, ...]:
     """A loss: (loss,), or (loss, *readouts.FIELDS)."""
-    check(options)
+    options, tensors = checked(options), problem.plain_numbers(tensors)
     if not isinstance(tensors.input, Tensor) or not isinstance(tensors.target, Tensor):
         return _torch_answers(function, tensors, options, readouts, "an argument is not a tensor")
     plain = not readouts and handover.is_plain(tensors, options)
@@ -68,7 +68,7 @@ def _by_composite(
         answer = composite.evaluate(function, tensors, options, layout, dtype, readouts)
     except (IndexError, RuntimeError):
         if not internals.is_compiling():
-            handover.ask_torch(function, tensors, options)  # a label out of range: torch says so in its words
+            handover.ask_torch(function, tensors, options, layout)  # a label out of range: torch says so in its words
         raise
     handover.notify(function, tensors.input, "composite", reason)
     return answer
@@ -87,7 +87,7 @@ def _refuse_backend(options: LossOptions, reason: str) -> None:
 
 def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, options: LossOptions) -> Tensor:
     """log_softmax along ``dim``, with torch's refusals."""
-    check(options)
+    options, scale = checked(options), as_python(scale)
     plain = scale is None and options.softcap is None and options.backend is None
     reason = _not_ours(input, dim, dtype, scale, plain)
     if reason is None and plain and dtype is None and small.fits_logits(input):

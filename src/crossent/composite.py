@@ -82,7 +82,7 @@ def row_terms(
         row, share, nll = _index_rows(shifted, log_sum, target, weight, dim, smoothing)
     else:
         row, share, nll = _probability_rows(shifted, log_sum, target, weight, dim, smoothing)
-    lse = top + log_sum
+    lse = torch.where(top == -torch.inf, top, top + log_sum)
     zeros = torch.zeros_like(row)
     squares, entropy, predicted, rank = zeros, zeros, zeros, zeros
     if z_loss > 0.0:

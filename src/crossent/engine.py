@@ -40,7 +40,7 @@ def row_loss(
     try:
         answer = cast(Any, RowLoss.apply(call, *tensors))
     except TargetOutOfRange as found:
-        raise handover.refuse_range(function, tensors, options, found.row, layout.unread) from None
+        raise handover.refuse_range(function, tensors, options, layout, found.row) from None
     handover.notify(function, tensors.input, backend.name, reason)
     return answer if readouts else (answer,)
 

@@ -11,6 +11,7 @@ Codes are never renumbered. XEN0xx are refusals; XEN1xx and up are the findings 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -59,6 +60,16 @@ class CallFacts:
     reduction: object = "mean"
     label_smoothing: object = 0.0
     class_dim: int | None = None
+    unread: int = 0  # entries at the start of each sequence of targets that shift= leaves out
+
+
+class LabelRange(NamedTuple):
+    """The labels of a call that are read."""
+
+    low: int
+    high: int
+    bad: int  # how many are out of range
+    all: int  # how many there are, ignored ones included
 
 
 def advise(exception: Exception, call: CallFacts) -> Exception:
@@ -76,6 +87,8 @@ def diagnose(call: CallFacts) -> str:
     if not isinstance(call.input, Tensor) or not isinstance(call.target, Tensor):
         return "XEN020"
     if not (call.weight is None or isinstance(call.weight, Tensor)) or not _is_integer(call.ignore_index):
+        return "XEN013"
+    if not isinstance(call.label_smoothing, (int, float)):
         return "XEN013"
     if call.reduction not in ("none", "mean", "sum"):
         return "XEN014"
@@ -127,9 +140,9 @@ def _diagnose_rest(call: CallFacts, input: Tensor, target: Tensor) -> str:
     if any(t.device != input.device for t in (target, weight) if isinstance(t, Tensor)):
         return "XEN018"
     found = _range(call, input, target)
-    if found is None or not found[2]:
+    if found is None or not found.bad:
         return "XEN029"
-    return "XEN010" if found[0] >= 1 and found[1] == classes(input, call.class_dim) else "XEN009"
+    return "XEN010" if found.low >= 1 and found.high == classes(input, call.class_dim) else "XEN009"
 
 
 def classes(input: Tensor, class_dim: int | None) -> int:
@@ -191,7 +204,6 @@ def _facts(call: CallFacts) -> dict[str, object]:
         input_shape=tuple(input.shape),
         input_device=input.device,
         target_dtype=_short(target.dtype),
-        target_count=target.numel(),
     )
     if input.dim():
         facts.update(
@@ -202,25 +214,26 @@ def _facts(call: CallFacts) -> dict[str, object]:
         )
         found = _range(call, input, target)
         if found is not None:
-            facts.update(zip(("target_min", "target_max", "bad_count"), found, strict=True))
-            facts["out_of_range_advice"] = _range_advice(*found[:2], classes(input, call.class_dim))
+            facts.update(zip(("target_min", "target_max", "bad_count", "target_count"), found, strict=True))
+            facts["out_of_range_advice"] = _range_advice(found.low, found.high, classes(input, call.class_dim))
     if isinstance(weight, Tensor):
         facts.update(weight_shape=tuple(weight.shape), weight_dtype=_short(weight.dtype))
     return facts
 
 
-def _range(call: CallFacts, input: Tensor, target: Tensor) -> tuple[int, int, int] | None:
-    """Lowest and highest label that is not ignored, and how many are out of range; None: they cannot be read."""
-    if type(target) is not Tensor or target.dtype not in (torch.int64, torch.uint8) or target.device.type == "meta":
+def _range(call: CallFacts, input: Tensor, target: Tensor) -> LabelRange | None:
+    """The labels that are not ignored; None: they cannot be read."""
+    if call.unread:
+        target = target.narrow(-1, call.unread, target.shape[-1] - call.unread)
+    numbers = internals.numbers_of(target)
+    if numbers is None or numbers.dtype not in (torch.int64, torch.uint8) or not _is_integer(call.ignore_index):
         return None
-    if not _is_integer(call.ignore_index) or internals.context() is not None:
-        return None
-    target = target.detach().to(torch.int64)
-    counted = target[target != call.ignore_index]
+    numbers = numbers.detach().to(torch.int64)
+    counted = numbers[numbers != call.ignore_index]
     if counted.numel() == 0:
-        return 0, 0, 0
+        return LabelRange(0, 0, 0, numbers.numel())
     bad = (counted < 0) | (counted >= classes(input, call.class_dim))
-    return int(counted.min()), int(counted.max()), int(bad.sum())
+    return LabelRange(int(counted.min()), int(counted.max()), int(bad.sum()), numbers.numel())
 
 
 def _range_advice(low: int, high: int, classes: int) -> str:

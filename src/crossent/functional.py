@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from crossent import call, internals, scripted, small
-from crossent.options import LossOptions
+from crossent.options import LossOptions, is_zero
 from crossent.problem import LossTensors
 
 __all__ = ["CrossEntropyStats", "cross_entropy", "cross_entropy_with_stats", "log_softmax", "nll_loss"]
@@ -148,8 +148,8 @@ def cross_entropy(
     """
     if (
         backend is None and class_dim is None and sample_weight is None and denominator is None and logit_scale is None
-        and softcap is None and not z_loss and out_dtype is None and if_all_ignored == "nan" and not shift
-        and not inplace and size_average is None and reduce is None and small.fits(input, target, ignore_index)
+        and softcap is None and is_zero(z_loss) and out_dtype is None and if_all_ignored == "nan" and is_zero(shift)
+        and inplace is False and size_average is None and reduce is None and small.fits(input, target, ignore_index)
     ):  # fmt: skip
         return small.loss("cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing)
     if size_average is not None or reduce is not None:
@@ -213,7 +213,7 @@ def nll_loss(
     """
     if (
         backend is None and class_dim is None and sample_weight is None and denominator is None and out_dtype is None
-        and if_all_ignored == "nan" and not shift and size_average is None and reduce is None
+        and if_all_ignored == "nan" and is_zero(shift) and size_average is None and reduce is None
         and small.fits(input, target, ignore_index)
     ):  # fmt: skip
         return small.loss("nll_loss", input, target, weight, ignore_index, reduction)

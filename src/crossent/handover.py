@@ -18,7 +18,7 @@ from torch import Tensor
 from crossent import errors, internals
 from crossent.internals import TORCH
 from crossent.options import LossOptions
-from crossent.problem import LossTensors
+from crossent.problem import Layout, LossTensors
 
 PLAIN_TYPES = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 REFUSED_BY_TORCH = (ValueError, RuntimeError, IndexError, TypeError, NotImplementedError)
@@ -119,34 +119,39 @@ def refer_to_torch(function: str, tensors: LossTensors, options: LossOptions, re
     return answer
 
 
-def ask_torch(function: str, tensors: LossTensors, options: LossOptions) -> Tensor:
-    """torch's own loss with the arguments that torch knows, and our lines in what it refuses."""
-    input = tensors.input
+def ask_torch(function: str, tensors: LossTensors, options: LossOptions, layout: Layout | None = None) -> Tensor:
+    """torch's own loss with the arguments that torch knows, and our lines in what it refuses.
+
+    ``layout``: of a call whose shapes are right; what ``shift`` leaves out is not shown to torch.
+    """
+    input, target = tensors.input, tensors.target
+    if layout is not None:
+        narrow_target = layout.narrow_input if target.is_floating_point() else layout.narrow_index
+        input, target = layout.narrow_input(input), narrow_target(target)
     if options.class_dim is not None and isinstance(input, Tensor) and input.dim() > 1:
         input = input.movedim(options.class_dim, 1)
     smoothing = {"label_smoothing": options.label_smoothing} if function == "cross_entropy" else {}
     try:
         return TORCH[function](
             input,
-            tensors.target,
+            target,
             tensors.weight,
             ignore_index=options.ignore_index,
             reduction=options.reduction,
             **smoothing,
         )
     except REFUSED_BY_TORCH as exception:
-        raise errors.advise(exception, _facts(function, tensors, options)) from None
+        raise errors.advise(exception, _facts(function, tensors, options, layout)) from None
 
 
-def refuse_range(function: str, tensors: LossTensors, options: LossOptions, row: int, unread: int) -> Exception:
+def refuse_range(function: str, tensors: LossTensors, options: LossOptions, layout: Layout, row: int) -> Exception:
     """torch's own IndexError for one row with a target out of range, without a pass over all logits."""
-    target = tensors.target.narrow(-1, unread, tensors.target.shape[-1] - unread) if unread else tensors.target
-    bad = target.detach().reshape(-1)[row : row + 1].to(torch.int64)
+    bad = layout.narrow_index(tensors.target.detach()).reshape(-1)[row : row + 1].to(torch.int64)
     classes = errors.classes(tensors.input, options.class_dim)
     try:
         TORCH["nll_loss"](bad.new_zeros(1, classes, dtype=torch.float32), bad, ignore_index=options.ignore_index)
     except REFUSED_BY_TORCH as exception:
-        return errors.advise(exception, _facts(function, tensors, options))
+        return errors.advise(exception, _facts(function, tensors, options, layout))
     return IndexError(f"Target {int(bad)} is out of bounds.")
 
 
@@ -163,7 +168,7 @@ def _beyond_torch(tensors: LossTensors, options: LossOptions) -> str | None:
     return None if options.is_torch else "a crossent option"
 
 
-def _facts(function: str, tensors: LossTensors, options: LossOptions) -> errors.CallFacts:
+def _facts(function: str, tensors: LossTensors, options: LossOptions, layout: Layout | None = None) -> errors.CallFacts:
     return errors.CallFacts(
         function=function,
         input=tensors.input,
@@ -173,4 +178,5 @@ def _facts(function: str, tensors: LossTensors, options: LossOptions) -> errors.
         reduction=options.reduction,
         label_smoothing=options.label_smoothing,
         class_dim=options.class_dim,
+        unread=0 if layout is None else layout.unread,
     )

@@ -35,6 +35,8 @@ legacy_reduction: Callable[..., str] = _reduction.legacy_get_string  # size_aver
 peek_functorch: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
 dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 function_modes: Callable[[], int] = torch._C._len_torch_function_stack
+is_wrapped: Callable[[Tensor], bool] = torch._C._functorch.is_functorch_wrapped_tensor
+below_wrapper: Callable[[Tensor], Tensor] = torch._C._functorch.get_unwrapped
 is_batched: Callable[[Tensor], bool] = torch._C._functorch.is_legacy_batchedtensor  # by is_grads_batched, not vmap
 tracing_state: Callable[[], Any] = torch._C._get_tracing_state
 is_compiling = torch.compiler.is_compiling
@@ -80,6 +82,14 @@ def context() -> str | None:
     if dispatch_modes() > 0:
         return "TorchDispatchMode"
     return None
+
+
+def numbers_of(tensor: Tensor) -> Tensor | None:
+    """The tensor below the wrappers of torch.func, with the numbers of all examples; None where none can be read."""
+    while is_wrapped(tensor):
+        tensor = below_wrapper(tensor)
+    unreadable = is_compiling() or tracing_state() is not None or dispatch_modes() > 0
+    return None if unreadable or type(tensor) is not Tensor or tensor.device.type == "meta" else tensor
 
 
 def backward_context(upstream: tuple[Tensor | None, ...]) -> str | None:

@@ -152,8 +152,11 @@ def loss_backward(
 
 @loss_backward.register_fake
 def _(upstream: Tensor, input: Tensor, target: Tensor, *arguments: Any) -> list[Tensor]:
-    tensors, wanted = (input, target, *arguments[:4]), arguments[-1]
-    return [torch.empty(tensors[index].shape, dtype=tensors[index].dtype, device=input.device) for index in wanted]
+    return _fake_gradients((input, target, *arguments[:4]), arguments[-1])
+
+
+def _fake_gradients(tensors: Sequence[Any], wanted: Sequence[int]) -> list[Tensor]:
+    return [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (tensors[index] for index in wanted)]
 
 
 def _loss_and_gradients(
@@ -217,9 +220,7 @@ def loss_and_gradients(
 
 @loss_and_gradients.register_fake
 def _(input: Tensor, target: Tensor, *arguments: Any) -> list[Tensor]:
-    tensors, words, wanted = (input, target, *arguments[:4]), arguments[-2], arguments[-1]
-    like = [torch.empty(tensors[index].shape, dtype=tensors[index].dtype, device=input.device) for index in wanted]
-    return [_fake_loss(input, words), *like]
+    return [_fake_loss(input, arguments[-2]), *_fake_gradients((input, target, *arguments[:4]), arguments[-1])]
 
 
 def _save_gradients(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:

@@ -7,9 +7,12 @@ here: torch refuses it with its own words (``errors.py``). Only what torch does 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import numbers
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from crossent import errors
 
@@ -38,18 +41,56 @@ class LossOptions:
         """Whether torch's own function means the same (``backend`` says who computes, not what)."""
         return (
             self.softcap is None
-            and self.z_loss == 0.0
+            and is_zero(self.z_loss)
             and self.out_dtype is None
             and self.if_all_ignored == "nan"
             and self.class_dim is None
-            and self.shift == 0
+            and is_zero(self.shift)
         )
 
 
-def check(options: LossOptions) -> None:
-    """Refuse values that torch has no word for."""
-    if options.is_torch and options.backend is None and not options.inplace:
-        return
+def is_zero(value: object) -> bool:
+    """Whether an option is the number 0: None is not, nor is what has no truth value of its own (a long tensor)."""
+    return type(value) in (int, float) and value == 0
+
+
+def as_python(value: Any) -> Any:
+    """A NumPy number, or a 0-d array of one, as Python's own; whatever else comes, as it came."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)  # torch's dtypes have none
+    return value.item() if kind in ("i", "u", "f") and value.ndim == 0 else value
+
+
+def checked(options: LossOptions) -> LossOptions:
+    """The options with Python's numbers; values that torch has no word for are refused."""
+    options = _torchs_numbers(options)
+    if options.is_torch and options.backend is None and options.inplace is False:
+        return options
+    own = {name: as_python(getattr(options, name)) for name in ("softcap", "z_loss", "class_dim", "shift")}
+    options = replace(options, **own)
+    _check(options)
+    return options
+
+
+def _torchs_numbers(options: LossOptions) -> LossOptions:
+    """ignore_index and label_smoothing in the other types that torch takes; what it refuses stays as it came."""
+    index: Any = options.ignore_index
+    smoothing: Any = options.label_smoothing
+    if type(index) is int and type(smoothing) in (float, int):
+        return options
+    known = _from_tensor(index)
+    index = known if type(known) is int else index
+    if isinstance(smoothing, (Tensor, numbers.Real)):  # not an array
+        smoothing = _from_tensor(smoothing)
+    return replace(options, ignore_index=index, label_smoothing=smoothing)
+
+
+def _from_tensor(value: Any) -> Any:
+    """:func:`as_python` that knows 0-d tensors too."""
+    is_number = type(value) is Tensor and value.dim() == 0 and value.is_cpu and not value.requires_grad
+    return value.item() if is_number else as_python(value)
+
+
+def _check(options: LossOptions) -> None:
     if options.softcap is not None:
         _number("softcap", options.softcap, positive=True)
     _number("z_loss", options.z_loss, positive=False)

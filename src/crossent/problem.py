@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from crossent import errors
 from crossent.backends.protocol import RowProblem, Rows, compute_dtype, on_host
-from crossent.options import LossOptions
+from crossent.options import LossOptions, as_python
 
 FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -35,6 +35,13 @@ class LossTensors(NamedTuple):
     sample_weight: Tensor | None = None
     denominator: Tensor | float | None = None
     logit_scale: Tensor | float | None = None
+
+
+def plain_numbers(tensors: Any) -> Any:
+    """LossTensors (or LinearTensors) with Python's numbers in place of NumPy's."""
+    if tensors.denominator is None and tensors.logit_scale is None:
+        return tensors
+    return tensors._replace(denominator=as_python(tensors.denominator), logit_scale=as_python(tensors.logit_scale))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def fields(backend: Backend, layout: Layout, problem: RowProblem, numbers: RowSt
     """FIELDS in the index target's shape; rows that are not read hold 0, False or -1."""
     assert numbers is not None
     plain = plain_problem(problem)
-    nll = stats.cross_entropy(numbers if plain is problem else backend.row_stats(plain))
+    nll = stats.cross_entropy(numbers if plain is problem else backend.row_stats(plain), weighted=plain.weighted)
     lse = stats.logsumexp(numbers)
     reading = backend.row_read(problem)
     if problem.is_index:

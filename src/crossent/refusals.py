@@ -108,8 +108,8 @@ REFUSALS: dict[str, Refusal] = {
         "argument-type",
         TypeError,
         "an argument has a type that torch does not take",
-        "tensors for input, target and weight; an int for ignore_index",
-        "weight=torch.as_tensor(...), ignore_index=int(...)",
+        "tensors for input, target and weight; an int for ignore_index; a float for label_smoothing",
+        "weight=torch.as_tensor(...), ignore_index=int(...), label_smoothing=float(...)",
     ),
     "XEN014": Refusal(
         "reduction",

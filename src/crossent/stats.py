@@ -56,18 +56,26 @@ class GradCoefficients(NamedTuple):
 
 
 def logsumexp(stats: RowStats) -> Tensor:
-    """log sum_c exp(z_c) of each row: the one place where ``max`` and ``log_sum`` are added."""
-    return stats.max + stats.log_sum
+    """log sum_c exp(z_c) of each row, the one place where ``max`` and ``log_sum`` are added; -inf where all z are."""
+    return torch.where(stats.max == -torch.inf, stats.max, stats.max + stats.log_sum)
 
 
-def cross_entropy(stats: RowStats) -> Tensor:
-    """-sum_c q_c log_softmax(z)_c of each row."""
-    return stats.mass * stats.log_sum - stats.dot
+def cross_entropy(stats: RowStats, *, weighted: bool = True) -> Tensor:
+    """-sum_c q_c log_softmax(z)_c of each row.
+
+    ``weighted``: q may hold infinite numbers (class weights, probabilities). They make ``mass`` infinite, and ``dot``
+    too, or NaN where such a class has the maximum (inf * 0): then inf * log_sum is what is meant, not inf - inf.
+    """
+    row = stats.mass * stats.log_sum - stats.dot
+    if not weighted:
+        return row
+    far = stats.mass.sign() * stats.dot.nan_to_num(0.0, torch.inf, -torch.inf)
+    return torch.where(stats.mass.isinf(), stats.mass * (stats.log_sum - far), row)
 
 
-def row_loss(stats: RowStats, z_loss: float) -> Tensor:
+def row_loss(stats: RowStats, z_loss: float, *, weighted: bool = True) -> Tensor:
     """Cross entropy plus ``z_loss * logsumexp^2`` of each row, before sample weights."""
-    row = cross_entropy(stats)
+    row = cross_entropy(stats, weighted=weighted)
     return row + z_loss * logsumexp(stats).square() if z_loss else row
 
 
@@ -125,5 +133,5 @@ def _shift(own: Tensor, top: Tensor) -> Tensor:
 
 
 def _weighted(weight: Tensor, value: Tensor) -> Tensor:
-    """weight * value with 0 * inf = 0: a side without weight says nothing."""
-    return torch.where(weight == 0, torch.zeros_like(value), weight * value)
+    """weight * value with 0 * inf = 0: a side without weight says nothing, nor does one that does not move."""
+    return torch.where((weight == 0) | (value == 0), 0.0, weight * value)

@@ -64,7 +64,7 @@ class RowLoss(torch.autograd.Function):
             ctx.overwritten = call.options.inplace
         else:
             numbers = call.backend.row_stats(problem, tilt=call.readouts)
-            rows = stats.row_loss(numbers, problem.z_loss)
+            rows = stats.row_loss(numbers, problem.z_loss, weighted=problem.weighted)
         ctx.crossent_call = call
         ctx.set_materialize_grads(False)
         _save(ctx, tensors, rows if ctx.needs_input_grad[4] else None, below, numbers, buffer)

@@ -39,6 +39,8 @@ not read (``target == skip``)          0, whatever the logits hold   exactly 0
 all -inf, any +inf, any NaN            NaN                           NaN in the whole row
 off > 0 and a -inf logit               +inf (NaN where w_c = 0)      finite
 q_c = 0 * -inf (p_c = 0, w_c = 0)      NaN                           finite
+q_c = inf (p_c = inf, w_c = inf)       +inf; NaN where nothing but   softmax * inf - q: NaN there
+                                       c has a probability
 weight 0 on the target, finite logits  0                             0
 target out of range, not on the CPU    NaN                           NaN in the whole row
 N = 0 or inner = 0                     empty                         empty
@@ -102,6 +104,11 @@ class RowProblem(Rows):
     def is_index(self) -> bool:
         """Whether targets are class indices (else probabilities)."""
         return not self.target.is_floating_point()
+
+    @property
+    def weighted(self) -> bool:
+        """Whether q holds numbers of the caller's, which may be infinite."""
+        return self.class_weight is not None or not self.is_index
 
 
 class RowCount(NamedTuple):

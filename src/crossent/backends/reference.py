@@ -120,7 +120,7 @@ def row_loss_and_grad(problem: RowProblem, factor: Tensor, row_factor: Tensor | 
     """Row losses, and the gradient of sum_i factor * row_factor_i * row_i written to ``out``."""
     stats = row_stats(problem)
     upstream = factor.expand(problem.row_shape) if row_factor is None else factor * row_factor
-    rows = row_loss(stats, problem.z_loss)
+    rows = row_loss(stats, problem.z_loss, weighted=problem.weighted)
     row_grad(problem, stats, loss_coefficients(stats, problem.z_loss, upstream), out)
     return rows
 
@@ -194,42 +194,52 @@ def _or_all(read: Tensor | None, like: Tensor) -> Tensor:
 
 def _safe_target(problem: RowProblem) -> Tensor:
     """The target with class 0 where a row is not read, or where there is no such class."""
-    nothing = problem.target == problem.skip
-    return torch.where(nothing if on_host(nothing) else nothing | _out_of_range(problem), 0, problem.target)
+    return torch.where((problem.target == problem.skip) | _out_of_range(problem), 0, problem.target)
 
 
 def _q(problem: RowProblem, z: Tensor) -> Tensor:
     """The target row q of stats.py, spelled out."""
-    weight = problem.class_weight
-    if not problem.is_index:
-        q = problem.on * problem.target.to(z.dtype) + problem.off
-        return q if weight is None else q * weight[:, None]
-    q = torch.full_like(z, problem.off)
-    if weight is not None and problem.off:
-        q = q * weight[:, None]
-    target = _safe_target(problem)[:, None]
-    own = torch.full_like(target, problem.on, dtype=z.dtype) if weight is None else problem.on * weight[target]
-    return q.scatter_add(1, target, own) if problem.classes else q
+    q = _common(problem, z)
+    return torch.where(_is_target(problem), q + _own(problem)[:, None], q) if problem.is_index else q
+
+
+def _common(problem: RowProblem, z: Tensor) -> Tensor:
+    """q without what an index target's class has on top: off * w_c, or w_c * (on * p_c + off)."""
+    q = torch.full_like(z, problem.off) if problem.is_index else problem.on * problem.target.to(z.dtype) + problem.off
+    if problem.class_weight is None or (problem.is_index and problem.off == 0.0):  # not 0 * inf
+        return q
+    return q * problem.class_weight[:, None]
+
+
+def _own(problem: RowProblem) -> Tensor:
+    """on * w_y, per row."""
+    own = torch.full(problem.row_shape, problem.on, dtype=problem.compute_dtype, device=problem.logits.device)
+    return own if problem.class_weight is None else own * problem.class_weight[_safe_target(problem)]
+
+
+def _is_target(problem: RowProblem) -> Tensor:
+    """(outer, V, inner)."""
+    return torch.arange(problem.classes, device=problem.logits.device)[:, None] == _safe_target(problem)[:, None]
 
 
 def _hard_part(problem: RowProblem, z: Tensor, hard: Tensor) -> Tensor:
     """hard * q; without smoothing only the target's class has a say, also where hard is NaN (a mean over no weight)."""
     part = hard[:, None] * _q(problem, z)
-    if not problem.is_index or problem.off:
-        return part
-    class_of = torch.arange(problem.classes, device=z.device)[:, None]
-    return torch.where(class_of == _safe_target(problem)[:, None], part, 0.0)
+    return torch.where(_is_target(problem), part, 0.0) if problem.is_index and problem.off == 0.0 else part
 
 
 def _dot_and_mass(problem: RowProblem, shifted: Tensor) -> tuple[Tensor, Tensor]:
-    if problem.is_index and problem.off == 0.0 and problem.classes:
-        target = _safe_target(problem)
-        mass = torch.full_like(shifted[:, 0], problem.on)
-        if problem.class_weight is not None:
-            mass = mass * problem.class_weight[target]
-        return mass * shifted.gather(1, target[:, None])[:, 0], mass
-    q = _q(problem, shifted)
-    return (q * shifted).sum(1), q.sum(1)
+    """sum_c q_c (z_c - max) and sum_c q_c; the target's own term is one of its own: it may be 0 * -inf."""
+    common = _common(problem, shifted)
+    if not problem.is_index:
+        return (common * shifted).sum(1), common.sum(1)
+    dot = mass = torch.zeros_like(common.sum(1))
+    if problem.off:
+        dot, mass = (common * shifted).sum(1), common.sum(1)
+    if problem.classes:
+        own = _own(problem)
+        dot, mass = dot + own * shifted.gather(1, _safe_target(problem)[:, None])[:, 0], mass + own
+    return dot, mass
 
 
 def _tilt(shifted: Tensor, log_sum: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ What torch refuses is refused by torch: its ``linear_cross_entropy`` (2.13 on; b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -20,7 +20,7 @@ from crossent.linear.autograd import LinearLoss
 from crossent.linear.evaluation import LinearCall
 from crossent.linear.head import LinearTensors, logits_shape
 from crossent.linear.plan import LinearPlan
-from crossent.options import LossOptions, check
+from crossent.options import LossOptions, checked
 from crossent.problem import FLOATING, Layout
 
 NAME = "linear_cross_entropy"
@@ -43,8 +43,8 @@ class Request:
 
 def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     """(loss,), or (loss, *readouts.FIELDS)."""
-    options = request.options
-    check(options)
+    options = checked(request.options)
+    request, tensors = replace(request, options=options), problem.plain_numbers(tensors)
     plan, budget = plan_of(request.plan), _budget(request.memory_budget)
     _check_promise(tensors, request)
     filtering.checked(request.filter_eps, torch.float32)
@@ -81,7 +81,7 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     try:
         answer = cast("tuple[Tensor, ...] | Tensor", LinearLoss.apply(call, *tensors))
     except TargetOutOfRange as found:
-        raise handover.refuse_range("cross_entropy", scored, options, found.row, layout.unread) from None
+        raise handover.refuse_range("cross_entropy", scored, options, layout, found.row) from None
     _notify(logits, backend.name, reason)
     return answer if isinstance(answer, tuple) else (answer,)
 

@@ -207,7 +207,7 @@ def _zero(total: Gradients) -> None:
 
 def row_losses(head: Head, numbers: RowStats) -> Tensor:
     """(n, D): what each row costs before its sample weight."""
-    rows = stats.row_loss(numbers, head.problem.z_loss)
+    rows = stats.row_loss(numbers, head.problem.z_loss, weighted=head.problem.weighted)
     if head.problem.is_index:  # K-dimensional heads read a row when any of its targets counts
         rows = torch.where(head.problem.target == head.problem.skip, 0.0, rows)
     return rows

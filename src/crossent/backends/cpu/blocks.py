@@ -20,6 +20,18 @@ INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper":
 PART = {**INNER, "inline": "always"}
 
 
+# ---- one row
+
+
+@njit(**PART)
+def cross_entropy(mass, log_sum, dot):
+    """mass * log_sum - dot; ``stats.cross_entropy`` says why an infinite mass is a case of its own."""
+    if mass - mass == 0:
+        return mass * log_sum - dot
+    far = dot if mass > 0 else -dot
+    return mass * (log_sum - (far if far == far else 0.0))
+
+
 # ---- memory <-> block
 
 

@@ -112,8 +112,10 @@ def own_term(dot, mass, z_y, top, own, y):
 
 @loop
 def row_value(loss, mass, log_sum, dot):
-    """The cross entropy."""
-    loss[...] = mass[...] * log_sum[...] - dot[...]
+    """The cross entropy; ``stats.cross_entropy`` says why an infinite mass is a case of its own."""
+    m, s, d = mass[...], log_sum[...], dot[...]
+    far = where("==", d, d, where(">", m, 0.0, d, d * -1.0), 0.0)
+    loss[...] = where("==", m - m, 0.0, m * s - d, m * (s - far))
 
 
 @loop

@@ -25,6 +25,7 @@ from crossent.backends.cpu.blocks import (
     cap_z,
     combine,
     copy,
+    cross_entropy,
     dot_finite,
     dot_shifted,
     exp_from,
@@ -300,7 +301,7 @@ def loss_last(scratch, a, first, last):
                 to[4 * stride + row] = number(scratch, tilted / total)
         if loss != 0:
             lse = float(top) + log_sum
-            value = mass * log_sum - dot
+            value = cross_entropy(mass, log_sum, dot)
             if numbers.z_loss != 0:
                 value += numbers.z_loss * lse * lse
             pointer_at(scratch, loss)[row] = number(scratch, value)
