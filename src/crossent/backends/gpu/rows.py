@@ -158,6 +158,12 @@ def finite(top):
 def shift(own, top):
     """How far a side moves when the maximum becomes ``top``."""
     return tl.where(own == float("-inf"), 0.0, own - top)
+@triton.jit
+def moved(mass, down):
+    """What ``down`` adds to a dot: nothing where a side stays, also where its mass is infinite."""
+    return tl.where(down == 0.0, 0.0, mass * down)
+
+
 
 
 @triton.jit
@@ -183,7 +189,7 @@ def merge(a, b, DOT: tl.constexpr, TILT: tl.constexpr):
     part_a, part_b = tl.exp(down_a), tl.exp(down_b)
     dot, mass, tilt = a[2], a[3], a[4]
     if DOT:
-        dot, mass = (a[2] + a[3] * down_a) + (b[2] + b[3] * down_b), a[3] + b[3]
+        dot, mass = (a[2] + moved(a[3], down_a)) + (b[2] + moved(b[3], down_b)), a[3] + b[3]
     if TILT:
         tilt = part_a * (a[4] + a[1] * down_a) + part_b * (b[4] + b[1] * down_b)
     return top, a[1] * part_a + b[1] * part_b, dot, mass, tilt
@@ -201,7 +207,7 @@ def joined(a, ROWS: tl.constexpr, DOT: tl.constexpr, TILT: tl.constexpr):
     dot, mass, tilt = none, none, none
     if DOT:
         each = tl.reshape(a[3], (ROWS, parts))
-        dot, mass = tl.sum(tl.reshape(a[2], (ROWS, parts)) + each * down, 1), tl.sum(each, 1)
+        dot, mass = tl.sum(tl.reshape(a[2], (ROWS, parts)) + moved(each, down), 1), tl.sum(each, 1)
     if TILT:
         tilt = tl.sum(part * (tl.reshape(a[4], (ROWS, parts)) + sum * down), 1)
     return top, tl.sum(sum * part, 1), dot, mass, tilt
@@ -225,5 +231,5 @@ def target_of(z, share, read):
     """The statistics of the target's class alone, where nothing is exponentiated: its term is in the sum already."""
     none = tl.zeros_like(z)
     top = tl.where(read, z, float("-inf"))
-    dot = tl.where(read, share * (z - finite(z)), 0.0)
+    dot = tl.where(read, moved(share, z - finite(z)), 0.0)
     return top, none, dot, tl.where(read, share, 0.0), none

@@ -107,7 +107,8 @@ def statistics_of(
 def loss_of(known, log_sum, z_loss, upstream):
     """(row loss, soft, hard): ``stats.row_loss`` and ``stats.loss_coefficients``."""
     top, dot, mass = known[0], known[2], known[3]
-    row, slope = mass * log_sum - dot, mass
+    far = tl.where(dot == dot, tl.where(mass > 0.0, dot, -dot), 0.0)
+    row, slope = tl.where(tl.abs(mass) == float("inf"), mass * (log_sum - far), mass * log_sum - dot), mass
     whole = top + log_sum
     row = tl.where(z_loss == 0.0, row, row + z_loss * whole * whole)
     slope = tl.where(z_loss == 0.0, slope, slope + 2.0 * z_loss * whole)
