@@ -74,10 +74,22 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-class _Doctor(ModuleType):
+class Doctor(ModuleType):
     """A module that can be called, so that ``doctor(loss)`` and ``doctor.watch()`` are one name."""
 
-    def __call__(self, loss_or_logits: Any, target: Any = None, **options: Any) -> Any:
+    if TYPE_CHECKING:  # to a type checker a module cannot be called, so it sees an object with these attributes
+        Finding = Finding
+        LossDoctorError = LossDoctorError
+        LossDoctorWarning = LossDoctorWarning
+        Report = Report
+        accumulation = staticmethod(accumulation)
+        batch = staticmethod(batch)
+        crosscheck = staticmethod(crosscheck)
+        explain_error = staticmethod(explain_error)
+        overfit = staticmethod(overfit)
+        watch = staticmethod(watch)
+
+    def __call__(self, loss_or_logits: Any, target: Any = None, **options: Any) -> Report:
         """Examine a loss by its graph, or a call by its values.
 
         Args:
@@ -106,4 +118,4 @@ class _Doctor(ModuleType):
         return asked.about_values(loss_or_logits, target, options, where)
 
 
-sys.modules[__name__].__class__ = _Doctor
+sys.modules[__name__].__class__ = Doctor

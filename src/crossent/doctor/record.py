@@ -88,6 +88,7 @@ class CallRecord:
     error: Exception | None = None
     embedded: tuple[Embedded, ...] = ()
     resized: tuple[Resized, ...] = ()
+    known: frozenset[str] = frozenset()  # codes that were found at this line before
     earlier: tuple[Labels, ...] = ()  # of the watched calls of this line before this one
     flags: tuple[Any, ...] = ()  # size_average and reduce, as they came
     hidden: Tensor | None = None  # of linear_cross_entropy: what the user passed

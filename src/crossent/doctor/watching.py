@@ -83,6 +83,7 @@ class Line:
         self.calls = 0
         self.in_step = 0
         self.labels: list[Labels] = []
+        self.codes: frozenset[str] = frozenset()
 
 
 class Watch:
@@ -220,12 +221,14 @@ class Watch:
         if record is None or not isinstance(result, Tensor):
             return
         record.result = result
-        record.index, record.earlier = line.calls, tuple(line.labels)
+        record.index, record.earlier, record.known = line.calls, tuple(line.labels), line.codes
         line.calls += 1
         self.watched_calls += 1
         findings, limits = examine.call(record)
         self._add(findings, limits)
-        self._remember(record, site, tuple(finding.code for finding in findings))
+        codes = tuple(finding.code for finding in findings)
+        line.codes |= frozenset(codes)
+        self._remember(record, site, codes)
 
     def _record(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], called: Place) -> CallRecord | None:
         record = record_of(function, args, kwargs)

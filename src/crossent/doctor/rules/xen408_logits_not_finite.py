@@ -17,7 +17,9 @@ Good::
 How it is detected
     The loss is not finite: all logits are then looked at, block by block, for the first bad row and class. Where
     the loss is finite or not one number, the sampled rows are. For linear_cross_entropy the hidden states are. Then the
-    parameters in the graph are looked at: whether they are finite tells an earlier step from this one.
+    parameters in the graph are looked at: whether they are finite tells an earlier step from this one. If they are,
+    what the graph has saved for backward tells the first operation with a bad result, and the module that it belongs to
+    or comes after (not with torch 2.8; not through checkpointing, offloading and compiled models).
 False positives
     -inf in some classes of a row is a mask and not reported.
 References
@@ -31,7 +33,7 @@ import math
 import torch
 from torch import Tensor
 
-from crossent.doctor import graph
+from crossent.doctor import first_bad, graph
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
 
@@ -41,8 +43,8 @@ MESSAGE = (
 )
 CONSEQUENCE = "loss and gradients are NaN; one optimizer step makes every parameter NaN."
 FIX = (
-    "where parameters are broken, lower the learning rate or clip gradients; else check the inputs, and find the first "
-    "module with a bad output by forward hooks."
+    "where parameters are broken, lower the learning rate or clip gradients; else guard the operation named here "
+    "against its arguments (a division by 0, the logarithm of 0, an exponential above 88), or check the inputs."
 )
 
 BLOCK = 1 << 20
@@ -95,7 +97,9 @@ def _parameters(record: CallRecord) -> str:
         return ""
     bad = [leaf for leaf in leaves if not bool(leaf.detach().isfinite().all())]
     if not bad:
-        return f"All {len(leaves)} parameters in its graph are finite: the inputs or an operation made it."
+        first = None if "XEN408" in record.known else first_bad.origin(record.source, record.model)
+        cause = "the inputs or an operation made it" if first is None else str(first)
+        return f"All {len(leaves)} parameters in its graph are finite: {cause}."
     names = {} if record.model is None else {id(value): name for name, value in record.model.named_parameters()}
     first = names.get(id(bad[0]), f"of shape {tuple(bad[0].shape)}")
     return f"{len(bad)} of {len(leaves)} parameters in its graph are not finite (one is {first}): a step broke them."
