@@ -136,7 +136,8 @@ def linear_cross_entropy(
         ``rows * C * itemsize`` for the chunk (512 rows, fewer where they took more than 128 MiB, at least 256),
         96 bytes per row, and for 16-bit weights ``4 * C * H`` for the gradient's float32 sum; the
         gradients themselves are made in the forward pass and wait for the backward. See
-        ``crossent/linear/plan.py`` for the model that ``memory_budget`` is spent by.
+        ``crossent/linear/plan.py`` for the model that ``memory_budget`` is spent by; a budget below 32 MB cannot hold
+        what the CPU's matrix products take for themselves once in a process, up to 8 MB.
 
     Example:
         >>> import torch, crossent

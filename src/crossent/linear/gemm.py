@@ -122,7 +122,8 @@ def add_projection(total: Tensor, d_logits: Tensor, hidden: Tensor, *, first: bo
             total, d_logits.t(), hidden, torch.float32, beta=0 if first else 1, alpha=1, out=total
         )
         return
-    slab = max(1, TEMPORARY_BYTES // max(1, hidden.shape[1] * hidden.element_size()))
+    wide = 3 if hidden.dtype == torch.float16 else 1  # torch makes it in float32 first
+    slab = max(1, TEMPORARY_BYTES // max(1, wide * hidden.shape[1] * hidden.element_size()))
     temporary = hidden.new_empty(min(slab, total.shape[0]), hidden.shape[1])
     for begin in range(0, total.shape[0], slab):
         part = total[begin : begin + slab]

@@ -8,6 +8,7 @@ inputs, b the bytes of an element, c the rows of a chunk and S the classes of a 
     memory traffic    per chunk the weight is read twice and its gradient read and written once:
                       the smaller c, the more of it; from DEFAULT_ROWS rows on it is hidden by the products
     bytes             c * (P * b + P * scratch(backend) + 2 H * b)             the chunk
+                      + PRODUCT_BYTES                what the products keep for themselves, on the CPU
                       + P * H * 4 + TEMPORARY_BYTES  where a 16-bit gradient is accumulated in float32
                       + P * H * b                    where autocast converts the weight
                       + n * ROW_BYTES                numbers per row
@@ -39,6 +40,9 @@ SLAB_BYTES = 6 << 20  # of the weight, of which logits are made at a time (float
 EVALUATION_ROWS = 2048  # of a tile where statistics are all that is wanted: the weight is read once for so many rows
 COPIES_OF_THE_COLUMN = 6  # 16-bit (rows, H) buffers that the targets' column needs while it is added to the sums
 TEMPORARY_BYTES = 8 << 20  # a slab of one chunk's 16-bit weight gradient on its way into the float32 accumulator
+# What the CPU's matrix products keep for themselves once they have run (a slab of the weight in their order: 7.5 MB
+# with float32, 3.5 MB with 16 bits), and what blocks of 2 MB pages are longer than asked; a share of a small budget.
+PRODUCT_BYTES, PRODUCT_SHARE = 8 << 20, 1 / 4
 ROW_BYTES = 96  # targets, statistics, weights, indices and losses of one row, in float32 and int64
 
 KEEP, RECOMPUTE = "keep", "recompute"
@@ -165,17 +169,19 @@ class Sizes:
         return self.chunk(rows, classes) * self.reordered + probabilities
 
     def tile_of_statistics(self, rows: int) -> tuple[int, int] | None:
-        """(rows, classes) of a tile that takes no more than a chunk of ``rows`` rows: many rows by a slab of the
-        weight, which is then read once for all of them. None: chunks of whole rows are needed, or no worse."""
+        """(rows, classes) of a tile that takes no more than a chunk of ``rows`` rows: many rows, so that the weight is
+        read once for all of them, by as many classes as there is room for: the threads of a product go on waiting for
+        the next one for some milliseconds, on the cores that the statistics need, so few turns of the two are best.
+        None: chunks of whole rows are needed, or no worse."""
         if not (self.on_host and self.may_tile) or self.spelled_out:
             return None
         most = self.chunk(rows, self.classes)
         slab = SLAB_BYTES // max(1, self.inner * self.features * self.dtype.itemsize)
-        classes = max(1, min(max(LEAST_CLASSES, slab), self.classes))
+        least = max(1, min(max(LEAST_CLASSES, slab), self.classes))
         rows = max(1, min(EVALUATION_ROWS, self.rows))
-        while rows > 1 and self.chunk(rows, classes) > most:
+        while rows > 1 and self.chunk(rows, least) > most:
             rows = -(-rows // 2)
-        return rows, classes
+        return rows, even(self.classes, max(least, most // max(1, self.chunk(rows, 1))))
 
 
 def steps(plan: LinearPlan, budget: int | None, sizes: Sizes) -> Steps:
@@ -211,13 +217,16 @@ def even(rows: int, most: int) -> int:
 
 def within(known: Steps, budget: int, plan: LinearPlan, sizes: Sizes) -> Steps:
     """The same steps with fewer rows, or slabs of classes, until they fit."""
+    least = least_bytes(sizes, known.accumulate)
     free = budget - sizes.numbers - sizes.converted
+    if sizes.on_host:
+        free -= max(0, min(PRODUCT_BYTES, int(PRODUCT_SHARE * (budget - least))))
     if known.classes >= sizes.classes:
         rows = (free - sizes.accumulator(known.accumulate)) // max(1, sizes.chunk(1, sizes.classes))
         if rows >= min(sizes.rows, plan.rows or 1):
             return replace(known, rows=plan.rows or even(sizes.rows, min(rows, known.rows)))
-    if not sizes.may_tile or free < tile_bytes(sizes, 1, 1):
-        raise errors.refuse("XEN054", came=budget, expected=least_bytes(sizes, known.accumulate))
+    if not sizes.may_tile or budget < least:
+        raise errors.refuse("XEN054", came=budget, expected=least)
     whole = free // max(1, sizes.chunk(1, sizes.classes))
     rows, classes = tile(free, plan.classes or sizes.classes, sizes)
     whole = even(sizes.rows, min(whole, known.rows)) if whole else 0
