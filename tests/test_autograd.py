@@ -279,3 +279,16 @@ def test_gradient_penalty(backend: str | None) -> None:
         (loss + sum(g.square().sum() for g in gradients)).backward()
         penalties.append([parameter.grad for parameter in model.parameters()])
     torch.testing.assert_close(penalties[0], penalties[1])
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_gradient_of_nll_loss_can_be_differentiated(reduction: str, backend: str | None) -> None:
+    """It does not depend on the log-probabilities: a penalty on it has a gradient of zeros, as in torch."""
+    for home, more in ((crossent, {"backend": backend}), (F, {})):
+        leaf = x(5, 4).log_softmax(1).requires_grad_()
+        leaf.data[1, 2] = torch.inf
+        loss = home.nll_loss(leaf, LABELS, reduction=reduction, **more).sum()
+        (gradient,) = torch.autograd.grad(loss, leaf, create_graph=True)
+        assert gradient.requires_grad
+        assert torch.equal(torch.autograd.grad(gradient.square().sum(), leaf)[0], torch.zeros(5, 4))

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossent import stats
+import runner
+from crossent import dispatch, stats
+from crossent.backends.protocol import RowProblem
 from crossent.stats import RowStats
 
 F64 = torch.float64
@@ -145,3 +147,25 @@ def test_entropy_needs_the_tilt() -> None:
     z, q = rows()
     with pytest.raises(AssertionError, match="without tilt"):
         stats.entropy(stats_of(z, q)._replace(tilt=None))
+
+
+@pytest.mark.parametrize("backend", runner.BACKENDS)
+@pytest.mark.parametrize("gone", [slice(0, 40), slice(60, 100), slice(0, 60)])
+def test_a_shard_of_minus_infinity_from_a_backend_says_nothing(gone: slice, backend: str) -> None:
+    """A backend's log_sum of such a shard is NaN, and a row that is whole there has no other number than NaN."""
+    logits, target = torch.randn(5, 100, 1), torch.randint(40, 60, (5, 1))
+    target[:] = 70 if gone.stop == 60 else target
+    logits[:, gone] = -torch.inf
+    engine = dispatch.load(backend)
+    assert not isinstance(engine, str)
+
+    def numbers(start: int, stop: int) -> RowStats:
+        inside = (target >= start) & (target < stop)
+        y = torch.where(inside, target - start, 0)
+        part = logits[:, start:stop].contiguous()
+        known = engine.row_stats(RowProblem(logits=part, target=y, skip=-100, class_weight=None, on=1.0, off=0.0))
+        return known._replace(dot=torch.where(inside, known.dot, 0.0), mass=torch.where(inside, known.mass, 0.0))
+
+    merged = stats.merge(stats.merge(numbers(0, 40), numbers(40, 60)), numbers(60, 100))
+    torch.testing.assert_close(stats.row_loss(merged, 0.0), stats.row_loss(numbers(0, 100), 0.0))
+    assert stats.row_loss(merged, 0.0).isfinite().all()

@@ -27,7 +27,8 @@ class CrossEntropyStats(NamedTuple):
     """What :func:`cross_entropy_with_stats` returns.
 
     All fields but ``loss`` have the shape of an index target; floating ones are float32 (float64 for
-    float64 logits) and differentiable. Ignored rows hold 0, False or -1. z are the logits, scaled and capped.
+    float64 logits) and differentiable. Ignored rows hold 0, False or -1. z are the logits, scaled and capped. Where the
+    softmax is not a number (a z is NaN or +inf, or all are -inf) neither are these, but that logsumexp of -inf is -inf.
 
     Attributes:
         loss: what :func:`cross_entropy` returns.

@@ -113,7 +113,7 @@ def merge(a: RowStats, b: RowStats) -> RowStats:
     """
     top = torch.maximum(a.max, b.max)
     down_a, down_b = _shift(a.max, top), _shift(b.max, top)
-    part_a, part_b = torch.exp(down_a + a.log_sum), torch.exp(down_b + b.log_sum)
+    part_a, part_b = _part(a, down_a), _part(b, down_b)
     total = part_a + part_b
     tilt = None
     if a.tilt is not None and b.tilt is not None:
@@ -125,6 +125,11 @@ def merge(a: RowStats, b: RowStats) -> RowStats:
         mass=a.mass + b.mass,
         tilt=tilt,
     )
+
+
+def _part(side: RowStats, down: Tensor) -> Tensor:
+    """sum_c exp(z_c - top) of a side; 0 where all its classes are -inf, whatever it takes the logarithm of that for."""
+    return torch.where(side.max == -torch.inf, 0.0, torch.exp(down + side.log_sum))
 
 
 def _shift(own: Tensor, top: Tensor) -> Tensor:

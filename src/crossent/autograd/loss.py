@@ -326,4 +326,8 @@ def _composite_gradients(
             allow_unused=True,
         )
     by_index = dict(zip(wanted, gradients, strict=True))
+    d_input = by_index.get(0)
+    if create_graph and d_input is not None and not d_input.requires_grad:
+        # That of nll_loss does not depend on its input. As torch's, it can be differentiated all the same: to zeros.
+        by_index[0] = d_input + tensors.input.masked_fill(torch.ones_like(tensors.input, dtype=torch.bool), 0.0)
     return tuple(by_index.get(index) for index in range(len(tensors)))
