@@ -32,6 +32,8 @@ def test_the_table_has_what_was_asked_for() -> None:
     logits = {(case.shape[1], case.dtype) for case in table if not case.features and case.mode == "both"}
     assert logits == {(v, d) for v in (1000, 4096, 32000, 50257, 128256, 262144) for d in ("bf16", "fp32")}
     heads = {(case.shape[0], case.features, case.shape[1]) for case in table if case.features}
+    ignored = {case.shape for case in table if case.setting.ignored}
+    assert ignored == {(case.shape[0], case.shape[1]) for case in table if case.features}
     assert heads == {(4096, 4096, 128256), (16384, 2048, 131072), (8192, 2304, 256000)}
     assert cases.select(["linear"], device=cases.CUDA) == [case for case in table if case.features]
     assert all(case.device == cases.CPU for case in cases.select())
@@ -59,6 +61,24 @@ def test_a_linear_result_that_is_wrong_in_one_gradient_is_not_timed() -> None:
     for wrong in ((gradients[0] * 1.2, gradients[1]), (gradients[0], gradients[1] * 0), (gradients[0], broken)):
         assert agreement.difference((loss, wrong), expected).against(HEAD) is not None
     assert agreement.difference((loss, gradients[:1]), expected).against(HEAD) is not None
+
+
+def test_ignored_rows_of_a_head_are_announced() -> None:
+    made = inputs.make(cases.by_name(f"{HEAD.name}/ignored"))
+    count = made.keywords["valid_rows"]
+    assert 0 < count < 0.4 * HEAD.rows and count == int((made.target >= 0).sum())
+    expected, (loss, gradients) = agreement.standard(made), agreement.run(providers.ours(made))
+    assert agreement.difference((loss, gradients), expected).against(made.case) is None
+
+
+def test_the_choice_of_the_plan_is_a_promise() -> None:
+    name = "cuda/linear/4096x4096x128256/bf16/both"
+    for best, word in ((18.0, check.MET), (12.0, check.MISSED)):
+        plans = {"choice": {"median_ms": 19.0}, "rows=256": {"median_ms": best}, "recompute": {"median_ms": 30.0}}
+        report = {"rows": [], "left_out": {}, "plans": plans}
+        verdicts = check.verdicts(record.Record(Path("none"), {"device": "a device"}, {name: report}))
+        found = [each for each in verdicts if each.what == "the plan's choice"]
+        assert [each.verdict for each in found] == [word]
 
 
 def test_peers_say_why_they_are_left_out() -> None:
@@ -132,6 +152,8 @@ def test_one_case_from_the_first_process_to_the_plots(case: cases.Case, tmp_path
     assert {row["buffer"] for row in report["rows"]} <= {"fresh", "in place"}, "no warm phase: a device's memory is"
     measured, skipped = {row["provider"] for row in report["rows"]}, set(report["left_out"])
     assert {cases.EAGER, cases.OURS} <= measured and {"quack", "cut-cross-entropy"} <= skipped
+    if case.features:
+        assert {"choice", "rows=64", "recompute", "classes=16384", "16-bit sums"} == set(report["plans"])
     assert next(iter(report["copies"]["fresh"])) == ("products" if case.features else "copy_")
     if importlib.util.find_spec("matplotlib") is not None:
         known = next(each for each in cases.device_table(cases.STAND_IN) if bool(each.features) == bool(case.features))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 ITEM_BYTES = {"fp32": 4, "bf16": 2}
 FORWARD, BOTH = "forward", "both"
@@ -54,6 +54,9 @@ SETTINGS = (
     Setting(name="none", reduction="none"),
     Setting(name="upstream", upstream=0.5),
 )  # fmt: skip
+
+# Of linear heads on a device, which are told how many rows count (``valid_rows=``).
+MOSTLY_IGNORED = Setting(name="ignored", ignored=0.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +155,7 @@ def device_table(device: str) -> list[Case]:
         for rows, features, classes in DEVICE_HEADS
         for mode in (BOTH, FORWARD)
     ]
-    return logits + heads
+    return logits + heads + [replace(case, setting=MOSTLY_IGNORED) for case in heads if case.mode == BOTH]
 
 
 def select(
@@ -179,7 +182,7 @@ def by_name(name: str) -> Case:
     device = words.pop(0) if words[0] in (CUDA, STAND_IN) else CPU
     linear = words[0] == LINEAR
     shape, dtype, mode, *rest = words[linear:]
-    setting = next(setting for setting in (PLAIN, *SETTINGS) if setting.name == "".join(rest))
+    setting = next(setting for setting in (PLAIN, MOSTLY_IGNORED, *SETTINGS) if setting.name == "".join(rest))
     sizes = tuple(map(int, shape.split("x")))
     features = sizes[1] if linear else 0
     sizes = (sizes[0], sizes[2]) if linear else sizes

@@ -78,6 +78,11 @@ def _on_device(found: Record, promise: Promise, mine: float | None) -> Iterator[
         elif found.cases.get(promise.case):
             reason = found.cases[promise.case]["left_out"].get(label, "no result")
             yield _verdict(promise, f"against {label}", ">= 1 x", reason, None)
+    plans = found.cases.get(promise.case, {}).get("plans", {})
+    if "choice" in plans:
+        times = {name: row["median_ms"] for name, row in plans.items()}
+        ratio, limit = times["choice"] / min(times.values()), promises.NEAR_THE_BEST_PLAN
+        yield _verdict(promise, "the plan's choice", f"<= {limit:g} of the best", _figure(ratio, "x"), ratio <= limit)
     if promise.most_ms is not None:
         kept = None if mine is None else mine <= promise.most_ms
         yield _verdict(promise, "milliseconds", f"<= {promise.most_ms:g}", _figure(mine, "ms"), kept)

@@ -35,6 +35,8 @@ def measure(task: dict[str, Any], say: Say) -> dict[str, Any]:
     ready = _agreed(made, task["providers"], report, say)
     copies = copying.products(made) if case.features else copying.ways(made.logits)
     _phase(FRESH, ready, copies, task, report, say)
+    if case.features and case.device != CPU and case.mode == BOTH:
+        report["plans"] = _plans(made, task, report, say)
     if case.device == CPU and case.mode == BOTH and not case.is_small:
         reason = allocator.keep_freed_memory()
         again = [each for each in ready if each[0] in ON_WARM_MEMORY]
@@ -128,6 +130,31 @@ def _phase(
             step.prepare()
             row["extra_bytes"] = place.extra_bytes(step.run)
         report["rows"].append({**row, "served": _served(provider, step, facts["served"])})
+
+
+def _plans(made: Inputs, task: dict[str, Any], report: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Times of a linear head's plan and of its alternatives, in turns."""
+    participants: list[Timed] = []
+    for name, step in providers.plans(made).items():
+        try:
+            for _ in range(WARM_UPS):
+                step.prepare()
+                step.run()
+        except torch.OutOfMemoryError as error:
+            report["failed"][f"plan {name}"] = str(error).splitlines()[0][:300]
+            continue
+        finally:
+            step.prepare()
+        participants.append(Timed(name, step.prepare, step.run))
+
+    def after_round(done: int, planned: int) -> None:
+        say("round", phase="plans", done=done, planned=planned)
+
+    times = timing.in_turns(
+        participants, seconds=task["seconds"], rounds=task["rounds"], after_round=after_round,
+        clock=places.of(made.case.device).seconds,
+    )  # fmt: skip
+    return {name: taken.summary() for name, taken in times.items()}
 
 
 def _served(provider: Provider, step: Step, before: list[str]) -> list[str]:

@@ -69,10 +69,12 @@ def _linear(case: Case) -> Inputs:
     (rows, classes), dtype = case.shape, DTYPES[case.dtype]
     hidden = torch.randn(rows, case.features, dtype=dtype)
     head = torch.randn(classes, case.features, dtype=dtype).mul_(case.features**-0.5)
-    grad = case.mode == BOTH
-    return Inputs(
-        case, hidden.requires_grad_(grad), torch.randint(classes, (rows,)), head=head.requires_grad_(grad)
-    )  # fmt: skip
+    grad, target = case.mode == BOTH, torch.randint(classes, (rows,))
+    keywords: dict[str, Any] = {}
+    if case.setting.ignored:
+        target[torch.rand(rows) < case.setting.ignored] = IGNORED
+        keywords["valid_rows"] = int((target != IGNORED).sum())
+    return Inputs(case, hidden.requires_grad_(grad), target, keywords, head=head.requires_grad_(grad))
 
 
 def _upstream(case: Case) -> Tensor | None:

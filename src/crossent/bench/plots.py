@@ -277,7 +277,7 @@ def _plain(case: Case, mode: str = BOTH) -> bool:
 
 
 def _on_device(case: Case, *, linear: bool) -> bool:
-    return case.device != CPU and case.mode == BOTH and bool(case.features) == linear
+    return case.device != CPU and case.mode == BOTH and bool(case.features) == linear and not case.setting.name
 
 
 ALL_OURS = (COMPILE, FIRST, KEPT, OVER)

@@ -93,13 +93,18 @@ LINEAR_PEERS = ("torch chunked", "liger-kernel linear", "quack linear", "cut-cro
 UP_TO = 65536  # classes: bf16 rows that one program keeps on chip; above it 85% of the copy is aimed at, not promised
 
 
+OF_IGNORED = 0.3  # of the bare products of all rows, where 80% of the rows are ignored and the caller says so
+
+
 def _on_cuda() -> list[Promise]:
     """What the GPU engine is to show (T: the copy of the logits; of a linear head its bare products)."""
     found: list[Promise] = []
     for case in device_table(CUDA):
         if case.mode != BOTH:
             continue
-        if case.features:
+        if case.setting.ignored:
+            found.append(Promise(case=case.name, most_copies=OF_IGNORED, rivals=LINEAR_PEERS))
+        elif case.features:
             most_ms = 18.0 if case.shape == (4096, 128256) else None
             found.append(Promise(case=case.name, most_copies=1.12, rivals=LINEAR_PEERS, most_ms=most_ms))
         else:
@@ -110,6 +115,7 @@ def _on_cuda() -> list[Promise]:
 
 ON_CUDA = tuple(_on_cuda())
 
+NEAR_THE_BEST_PLAN = 1.10  # times the best plan's time, at most
 MOST_MEMORY = 1.05  # peak extra memory / size of the gradient, at most
 MOST_MEMORY_IN_PLACE = 0.01  # of the logits
 FIRST_CALL_SECONDS = 0.5  # after `import torch`, kernels in the cache

@@ -109,6 +109,18 @@ def ours(inputs: Inputs) -> Step:
     return _step(inputs, _crossent_loss(inputs))
 
 
+def plans(inputs: Inputs) -> dict[str, Step]:
+    """The loss of a linear head by the plan's own choice, and by every plan that could have been chosen."""
+    rows = sorted({min(count, inputs.case.rows) for count in (256, 512, 1024, 2048, 4096, 8192)})
+    ways: dict[str, dict[str, Any]] = {f"rows={count}": {"rows": count} for count in rows}
+    ways |= {"recompute": {"gradients": "recompute"}, "classes=16384": {"classes": 16384}}
+    ways["16-bit sums"] = {"accumulate": inputs.logits.dtype}
+    steps = {
+        name: _step(inputs, _crossent_loss(inputs, options=crossent.LinearPlan(**way))) for name, way in ways.items()
+    }
+    return {"choice": ours(inputs), **steps}
+
+
 def ours_compiled(inputs: Inputs) -> Step:
     return _step(inputs, _compiled(_crossent_loss(inputs)))
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from crossent.bench import check, promises, record, run
 from crossent.bench.cases import COMPILED, EAGER, OURS, SMALL_BYTES
+from crossent.bench.linear.report import choice
 from crossent.bench.record import Record
 
 COLUMNS = ("", "buffer", "ms", "quartiles", "T", "of floor", "rate", "MB", "x eager", "x compile", "served by")
@@ -55,6 +56,8 @@ def _block(table: Table, found: Record, name: str, report: dict[str, Any]) -> No
             _ratio(found, name, row, EAGER), _ratio(found, name, row, COMPILED), _served(row),
         )  # fmt: skip
         table.add_row(*cells, style=None if row["provider"].startswith(OURS) else "dim")
+    if "plans" in report:
+        table.add_row(f"[dim]{escape(choice(report['plans']))}[/dim]", *blank, "")
     for label, reason in report["failed"].items():
         table.add_row(f"  [red]{escape(label)}[/red]", "", "failed", *blank[2:], escape(reason[:60]))
     if found.about.get("device") and report["left_out"]:
