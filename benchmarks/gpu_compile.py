@@ -2,15 +2,18 @@
 
 The engine is called as a loss calls it, on CPU tensors, with a recorder in the place of the launch: what would be
 launched is compiled for every target instead, so the list of specialisations is the engine's own. Registers, spilled
-bytes (local memory; registers on AMD) and shared memory come from the compiled code. A spill makes the exit status 1.
+bytes (local memory) and shared memory come from the compiled code. A spill makes the exit status 1.
 
     make gpu-compile                                  # every target, every specialisation
+    make gpu-compile ARGS="--target sm_90 --dtype float32 --out benchmarks/results/gpu-compile.json"
     python benchmarks/gpu_compile.py --quick          # bfloat16 on sm_90
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
 import re
 import subprocess
 import sys
@@ -39,6 +42,10 @@ TARGETS = {
 }
 TYPES = {
     torch.float32: "fp32", torch.float64: "fp64", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64",
+}  # fmt: skip
+OTHER = {
+    torch.float32: torch.bfloat16, torch.float64: torch.bfloat16, torch.bfloat16: torch.float32,
+    torch.float16: torch.float32,
 }  # fmt: skip
 PROCESSORS = 132  # of an H100 or H200: decides when the classes of a row are shared
 
@@ -69,6 +76,8 @@ def problems(dtype: torch.dtype) -> Iterator[RowProblem]:
         yield RowProblem(target=index, **known)
         yield RowProblem(target=index, **(smoothed | {"softcap": 30.0, "logit_scale": scale, "z_loss": 1e-4}))
         yield RowProblem(target=torch.empty_like(logits), **(smoothed | {"skip": None}))
+        if classes in (1000, 50257):  # probabilities and results of another dtype
+            yield RowProblem(target=torch.empty(shape, dtype=OTHER[dtype]), **(known | {"skip": None}))
 
 
 def use(problem: RowProblem) -> None:
@@ -86,7 +95,7 @@ def use(problem: RowProblem) -> None:
     want = RowGradWant(scale=True, target=not problem.is_index)
     launch.row_grad(problem, numbers, GradCoefficients(rows, rows, rows), out, want=want)
     launch.multiply(out, rows.new_empty(()))
-    launch.log_softmax(given, out)
+    launch.log_softmax(given, out if problem.is_index else torch.empty_like(problem.target))
     launch.log_softmax_grad(given, out, torch.empty_like(out), logits, want_scale=True)
 
 
@@ -162,35 +171,61 @@ def _cubin(code: bytes) -> tuple[int, int]:
 
 
 def _gcn(code: str) -> tuple[int, int]:
-    """(vector registers, spilled registers of both kinds)."""
+    """(vector registers, bytes of a thread's memory and spilled vector registers). Scalars that are kept in lanes of
+    a vector register cost no memory and are not counted: there are 106 scalar registers, whatever a tile's size."""
 
     def number(name: str) -> int:
         return max(int(found) for found in re.findall(rf"\.{name}:\s*(\d+)", code))
 
-    return number("vgpr_count"), number("vgpr_spill_count") + number("sgpr_spill_count")
+    return number("vgpr_count"), number("private_segment_fixed_size") + number("vgpr_spill_count")
+
+
+def part(target: str, dtype: str, pool: ProcessPoolExecutor) -> dict[str, int]:
+    """Every specialisation of one dtype for one target, printed; and their sums."""
+    jobs = [(target, each) for each in specialisations([getattr(torch, dtype)], TARGETS[target].warp_size)]
+    everything: list[Took] = []
+    for took in pool.map(compiled, jobs):
+        everything.append(took)
+        mark = "  SPILLS" if took.spilled else ""
+        numbers = f"{took.registers:4} registers  {took.spilled:4} spilled  {took.shared:6} B shared"
+        print(f"{took.target:7} {took.kernel:28} {numbers}{mark}  {took.what}", flush=True)
+    return {
+        "specialisations": len(everything),
+        "most_registers": max(took.registers for took in everything),
+        "most_shared_bytes": max(took.shared for took in everything),
+        "spill": sum(took.spilled > 0 for took in everything),
+    }
+
+
+def write(path: Path, known: dict[str, dict[str, int]]) -> None:
+    """The sums of this run into the file's, each with its versions and date."""
+    content = json.loads(path.read_text()) if path.exists() else {}
+    of = {"triton": triton.__version__, "torch": torch.__version__, "date": datetime.date.today().isoformat()}
+    content |= {name: sums | of for name, sums in known.items()}
+    path.write_text(json.dumps(dict(sorted(content.items())), indent=1) + "\n")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--target", action="append", choices=TARGETS, help="Only this one; may be repeated.")
-    parser.add_argument("--dtype", action="append", choices=[str(dtype)[6:] for dtype in list(TYPES)[:4]])
+    parser.add_argument("--dtype", action="append", choices=[str(dtype)[6:] for dtype in OTHER])
     parser.add_argument("--quick", action="store_true", help="bfloat16 on sm_90.")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="Keep the sums there, with what it has already.")
     asked = parser.parse_args()
     targets = ["sm_90"] if asked.quick else asked.target or list(TARGETS)
-    names = ["bfloat16"] if asked.quick else asked.dtype or [str(dtype)[6:] for dtype in list(TYPES)[:4]]
-    dtypes = [getattr(torch, name) for name in names]
-    jobs = [(target, each) for target in targets for each in specialisations(dtypes, TARGETS[target].warp_size)]
-    print(f"triton {triton.__version__}: {len(jobs)} specialisations for {', '.join(targets)}", flush=True)
-    bad = 0
+    names = ["bfloat16"] if asked.quick else asked.dtype or [str(dtype)[6:] for dtype in OTHER]
+    known: dict[str, dict[str, int]] = {}
+    print(f"triton {triton.__version__}", flush=True)
     with ProcessPoolExecutor(asked.processes) as pool:
-        for took in pool.map(compiled, jobs):
-            bad += took.spilled > 0
-            mark = "  SPILLS" if took.spilled else ""
-            numbers = f"{took.registers:4} registers  {took.spilled:4} spilled  {took.shared:6} B shared"
-            print(f"{took.target:7} {took.kernel:28} {numbers}{mark}  {took.what}", flush=True)
-    print(f"{len(jobs)} compiled, {bad} spill")
-    return int(bad > 0)
+        for target in targets:
+            for name in names:
+                known[f"{target} {name}"] = part(target, name, pool)
+                if asked.out:
+                    write(asked.out, known)
+    for name, sums in known.items():
+        print(f"{name:16}", ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in sums.items()))
+    return int(any(sums["spill"] for sums in known.values()))
 
 
 if __name__ == "__main__":

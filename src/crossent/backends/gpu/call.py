@@ -80,12 +80,12 @@ class Call:
 
     @property
     def heavy(self) -> int:
-        """1 if a kernel keeps more than the logits' numbers."""
+        """How many kinds of numbers a kernel keeps besides the logits."""
         return int(self.map == CAPPED)
 
-    def tile(self, *, share: bool, tilt: bool = False) -> Tile:
-        """The tile of a kernel that reads the logits."""
-        heavy = self.heavy + tilt
+    def tile(self, *, share: bool, more: int = 0) -> Tile:
+        """The tile of a kernel that reads the logits. ``more``: kinds of numbers that only this kernel keeps."""
+        heavy = self.heavy + more
         tile = tuning.tile_for(self.classes, self.lanes, wide=self.wide, warp=_warp(), heavy=heavy)
         processors_here = processors(self.device) if share else 0
         return tuning.shared(tile, self.classes, self.lanes, processors_here)
@@ -152,7 +152,7 @@ class Scored(Call):
 
     @property
     def heavy(self) -> int:
-        return int(super().heavy or self.q != ONE_CLASS)
+        return super().heavy + (self.q != ONE_CLASS)
 
     def scored(self, tile: Tile) -> dict[str, Any]:
         """:meth:`common`, and what the rows are scored against."""

@@ -36,7 +36,7 @@ def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
     call = Scored(problem)
     if not call.classes or not call.count:
         return RowStats(*call.per_row(4 + tilt).zero_().unbind())
-    tile = call.tile(share=True, tilt=tilt)
+    tile = call.tile(share=True, more=tilt)
     result = call.per_row(4 + tilt)
     raw = call.per_row(tile.parts, 4 + tilt) if tile.parts > 1 else None
     _statistics(call, tile, result if raw is None else raw, tilt)
@@ -93,7 +93,7 @@ def row_read(problem: RowProblem) -> RowReading:
     call = Scored(problem)
     predicted, rank = torch.empty((2, *problem.row_shape), dtype=torch.int64, device=call.device).unbind()
     if call.count:
-        tile = call.tile(share=False)
+        tile = call.tile(share=False, more=1)  # the best class and its number so far
         arguments = call.common(tile) | call.target_rows()
         arguments |= {"predicted": predicted, "rank": rank, "INDEX": problem.is_index, "STEP": tile.half}
         call.start("statistics", "reading_kernel", tile, arguments)
@@ -263,7 +263,7 @@ def log_softmax_grad(
     d_scale = call.per_row().zero_() if want_scale else None
     if not call.classes or not call.count:
         return d_scale
-    tile = call.tile(share=False)
+    tile = call.tile(share=False, more=int(call.map != 0))  # the logits beside log_probs and upstream
     arguments = call.common(tile) | {"d_scale": d_scale, "KEPT": tile.kept, "STEP": tile.step}
     for name, tensor in zip(("log_probs", "upstream", "out"), call.others, strict=True):
         arguments |= strides_of(name, call.place(tensor)) | {f"{name.upper()}_ALIGNED": call.aligned(tensor, tile)}

@@ -84,8 +84,9 @@ def tile_for(
         group = max(1, min(elements, step))
         return Tile(1, first, step, group, edge, _warps(2 * known.step, warp, known))
     lanes = 1 if edge else max(1, min(known.tile // whole, power_of_two(rows.lanes)))
-    shared_by_rows = replace(known, elements_per_thread=known.elements_per_thread_across) if lanes > 1 else known
-    return Tile(lanes, whole, 0, 1, edge, _warps(lanes * whole, warp, shared_by_rows))
+    if lanes > 1:
+        known = replace(known, elements_per_thread=max(1, known.elements_per_thread_across >> (heavy > 1)))
+    return Tile(lanes, whole, 0, 1, edge, _warps(lanes * whole, warp, known))
 
 
 def _of_wide(known: Limits) -> Limits:
@@ -93,8 +94,8 @@ def _of_wide(known: Limits) -> Limits:
     return replace(
         known,
         kept=max(1, known.kept // 4),
-        kept_of_longer=max(1, known.kept_of_longer // 4),
-        step=max(1, known.step // 4),
+        kept_of_longer=max(1, known.kept_of_longer // 8),
+        step=max(1, known.step // 8),
         tile=max(1, known.tile // 8),
         lanes=max(1, known.lanes // 2),
         threads=max(1, known.threads // 4),
