@@ -179,3 +179,27 @@ def test_a_target_out_of_range_is_nan_where_it_cannot_be_looked_at(monkeypatch: 
                 assert not gradient[[0, 2, 3, 4]].isnan().any()
                 loss = crossent.linear_cross_entropy(logits, head, target, backend="reference", **more)
                 assert loss.isnan()
+
+
+@pytest.mark.parametrize("function", ["cross_entropy", "nll_loss", "cross_entropy_with_stats", "linear_cross_entropy"])
+@pytest.mark.parametrize("switch", [None, "0", "1"])
+def test_a_switch_looks_at_targets(switch: str | None, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CROSSENT_CHECK_TARGETS=1: the GPU engine waits for the device, and raises as the CPU does."""
+    if switch is None:
+        monkeypatch.delenv("CROSSENT_CHECK_TARGETS", raising=False)
+    else:
+        monkeypatch.setenv("CROSSENT_CHECK_TARGETS", switch)
+    tensors = [torch.randn(5, 4, requires_grad=True)]
+    if function == "linear_cross_entropy":
+        tensors.append(torch.randn(4, 4, requires_grad=True))
+    call, good = getattr(crossent, function), torch.tensor([0, 3, 2, -100, 1])
+    with as_on_a_device(monkeypatch), nothing_launched(monkeypatch) as launched:
+        call(*tensors, good, backend="gpu")
+        for bad in (-1, 4, 2**40):
+            target = torch.where(good == 2, bad, good)
+            if switch == "1":
+                with pytest.raises(IndexError, match=f"Target {bad} is out of bounds"):
+                    call(*tensors, target, backend="gpu")
+            else:
+                call(*tensors, target, backend="gpu")
+    assert launched
