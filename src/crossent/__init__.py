@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from crossent._version import __version__
 
 if TYPE_CHECKING:
-    from crossent import doctor, explain
+    from crossent.doctor import Doctor
+    from crossent.explain import Explain
     from crossent.functional import (
         CrossEntropyStats,
         cross_entropy,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from crossent.linear.plan import LinearPlan
     from crossent.modules import CrossEntropyLoss, LogSoftmax, NLLLoss
     from crossent.patching import patch, unpatch
+
+    doctor: Doctor
+    explain: Explain
 
 _HOME = {
     "CrossEntropyLoss": "crossent.modules",
@@ -75,16 +79,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from the module it lives in, on first use (PEP 562)."""
-    if name in _ROOMS:
-        return importlib.import_module(f"crossent.{name}")
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'crossent' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker that saw it would take any misspelt name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name from the module it lives in, on first use (PEP 562)."""
+        if name in _ROOMS:
+            return importlib.import_module(f"crossent.{name}")
+        home = _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module 'crossent' has no attribute {name!r}")
+        value = getattr(importlib.import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossent.explain.numbers import Explanation
 
 __all__: list[str] = []
 
 
-class _Explain(ModuleType):
+class Explain(ModuleType):
     """A module that can be called."""
 
     def __call__(
@@ -36,7 +39,7 @@ class _Explain(ModuleType):
         top: int = 5,
         loss: float | None = None,
         language: str = "en",
-    ) -> Any:
+    ) -> Explanation:
         """Spell a cross entropy out.
 
         Args:
@@ -65,4 +68,4 @@ class _Explain(ModuleType):
         return explanation(logits, target, weight, request)
 
 
-sys.modules[__name__].__class__ = _Explain
+sys.modules[__name__].__class__ = Explain
