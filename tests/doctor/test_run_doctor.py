@@ -117,13 +117,15 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_children_are_left_alone_and_say_nothing(method: str, tmp_path: Path) -> None:
-    """As docs/doctor.md has it among what is not seen."""
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_what_is_found_in_a_child_is_in_the_report_at_the_end(method: str, tmp_path: Path) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system does not {method}")
     (tmp_path / "children.py").write_text(CHILDREN)
+    line = next(n for n, text in enumerate(CHILDREN.splitlines(), 1) if "nll_loss" in text)
     done = run(tmp_path, "--doctor", "children.py", method)
     assert done.returncode == 0, done.stderr
     assert "child done" in done.stdout and "exit status of the child: 0" in done.stdout
-    assert "no findings" in done.stderr and "XEN104" not in done.stderr
+    assert f"XEN104 error logits-into-nll-loss children.py:{line}" in done.stderr, done.stderr
+    strict = run(tmp_path, "--doctor", "--strict", "children.py", method)
+    assert strict.returncode == 1, strict.stderr

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from crossent.doctor import graph
 
-RESULTS = ("result", "output", "out", "grad_input")  # what a node saves of its own result, result1, ...
+RESULTS = ("result", "output", "out")  # what a node saves of its own result, result1, ...
 RAW = "_raw_saved_"
 MOST_NODES = 5000
 
@@ -114,12 +114,11 @@ def _parameters_before(node: Any) -> Iterator[int]:
 def _modules(model: nn.Module | None) -> dict[int, str]:
     """Names of modules by the ids of their parameters; without a model, of all modules that are alive."""
     alive = [model] if model is not None else [o for o in gc.get_objects() if issubclass(type(o), nn.Module)]
-    roots = cast("list[nn.Module]", alive)
     names: dict[int, str] = {}
-    for root in roots:
-        for path, module in root.named_modules():
+    for root in cast("list[nn.Module]", alive):
+        for path, module in cast("Iterator[tuple[str, nn.Module]]", root.named_modules()):
             name = f"{path} ({type(module).__name__})" if path else type(module).__name__
-            for parameter in module.parameters(recurse=False):
-                if len(name) > len(names.get(id(parameter), "")):  # the longest path: from the outermost module
-                    names[id(parameter)] = name
+            for key in map(id, module.parameters(recurse=False)):
+                if len(name) > len(names.get(key, "")):  # the longest path: from the outermost module
+                    names[key] = name
     return names

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 if __name__ == "crossent.run.spawned":
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -15,7 +16,7 @@ if __name__ == "crossent.run.spawned":
     try:
         from crossent.run import children
 
-        arguments: dict[str, str] = globals()["join_arguments"]  # put there by children._Joining
+        arguments: dict[str, Any] = globals()["join_arguments"]  # put there by children._Joining
         children.join(**arguments)
     except Exception as error:
         print(f"crossent run: losses of process {os.getpid()} are not counted: {error!r}", file=sys.stderr)

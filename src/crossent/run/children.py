@@ -10,6 +10,8 @@ fork (DataLoader workers, pools)   replaced and counted: the child inherits ever
 ``loky``, Ray, other launchers     not replaced, not noticed, unless they use one of the above
 =================================  =========================================================================
 
+With ``--doctor`` those whose losses are counted are watched, too; what is found in them is in the report at the end.
+
 No environment variable, ``sitecustomize`` or ``.pth`` file: a Python that the program starts for another
 purpose is never changed behind its back. ``torchrun ... -m crossent run script.py`` runs crossent in every
 rank, and each reports.
@@ -38,6 +40,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from crossent.run.counting import Counts
+from crossent.run.doctoring import Doctoring, Wish
 
 PYTHON = re.compile(r"(python|pypy|torchrun|accelerate|deepspeed)[\d.]*(\.exe)?$", re.IGNORECASE)
 STARTING = frozenset({"subprocess.Popen", "os.posix_spawn", "os.spawn", "os.system", "os.exec"})
@@ -48,9 +51,10 @@ SECONDS_BETWEEN_WRITES = 1.0
 class Family:
     """The processes of one ``crossent run``, seen from one of them."""
 
-    def __init__(self, folder: str, losses: str, is_root: bool) -> None:
+    def __init__(self, folder: str, losses: str, is_root: bool, doctoring: Doctoring | None = None) -> None:
         self.folder = folder
         self.losses = losses
+        self.doctoring = doctoring
         self.root_pid = os.getpid() if is_root else None
         self.counts = Counts(after_call=None if is_root else self.write_now_and_then)
         self.not_seen: list[str] = []  # command lines of Python processes that nothing counts
@@ -73,7 +77,14 @@ class Family:
         if self._file is None:
             self._file = next(path for n in itertools.count() if not (path := self._path(n)).exists())
         self._written = time.monotonic()
-        text = json.dumps({"finished": finished, "served": self.counts.rows(), "not_seen": self.not_seen})
+        text = json.dumps(
+            {
+                "finished": finished,
+                "served": self.counts.rows(),
+                "not_seen": self.not_seen,
+                "findings": self.doctoring.as_dicts() if self.doctoring is not None else [],
+            }
+        )
         try:
             part = self._file.with_suffix(".part")
             part.write_text(text, encoding="utf-8")
@@ -94,29 +105,39 @@ class Family:
 
     def collect(self) -> tuple[int, int]:
         """Add the children's counts to the root's: (how many children had losses, how many did not end well)."""
-        reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(self.folder).glob("*.json"))]
+        reports = self._reports()
         for report in reports:
             self.counts.add(report["served"])
             self.not_seen += report["not_seen"]
         shutil.rmtree(self.folder, ignore_errors=True)
         return sum(bool(report["served"]) for report in reports), sum(not report["finished"] for report in reports)
 
+    def findings(self) -> list[dict[str, Any]]:
+        """What the doctor found in the children, as far as they have written."""
+        return [finding for report in self._reports() for finding in report["findings"]]
 
-def found(losses: str) -> Family:
+    def _reports(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(self.folder).glob("*.json"))]
+
+
+def found(losses: str, doctoring: Doctoring | None = None) -> Family:
     """Begin a family: this process is its root."""
-    family = Family(tempfile.mkdtemp(prefix="crossent-run-"), losses, is_root=True)
+    family = Family(tempfile.mkdtemp(prefix="crossent-run-"), losses, is_root=True, doctoring=doctoring)
     _watch(family)
     return family
 
 
-def join(folder: str, losses: str) -> None:
-    """Be a spawned child of a family."""
+def join(folder: str, losses: str, watched: tuple[int, int] | None) -> None:
+    """Be a spawned child of a family; ``watched`` by the doctor: for how many steps, and every how many after them."""
     from crossent.run import losses as replacing
 
-    family = Family(folder, losses, is_root=False)
+    doctoring = None if watched is None else Doctoring(Wish(steps=watched[0], every=watched[1]))
+    family = Family(folder, losses, is_root=False, doctoring=doctoring)
     atexit.register(family.write, finished=True)
     _watch(family)
-    replacing.replace_when_torch_is_there(family.losses, family.counts)
+    replacing.replace_when_torch_is_there(
+        family.losses, family.counts, None if doctoring is None else doctoring.begin_quietly
+    )
 
 
 def _watch(family: Family) -> None:
@@ -138,7 +159,9 @@ class _Joining:
     """Unpickling this in a child makes it join: the one thing a child does before its main module."""
 
     def __init__(self, family: Family) -> None:
-        self.arguments = {"folder": family.folder, "losses": family.losses}
+        wish = None if family.doctoring is None else family.doctoring.wish
+        watched = None if wish is None else (wish.steps, wish.every)
+        self.arguments = {"folder": family.folder, "losses": family.losses, "watched": watched}
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return runpy.run_path, (SPAWNED_FILE, {"join_arguments": self.arguments}, "crossent.run.spawned")

@@ -92,7 +92,7 @@ def start(program: launch.Program, losses: str, json: Path | None, doctoring: Do
     from crossent.run import children
     from crossent.run.losses import replace_when_torch_is_there
 
-    family = children.found(losses)
+    family = children.found(losses, doctoring)
     report_to = None if json is None else json.absolute()  # the program may change the folder
 
     def report() -> None:
@@ -113,6 +113,8 @@ def start(program: launch.Program, losses: str, json: Path | None, doctoring: Do
             doctoring.conclude()
 
     family.before_exec = report
+    if doctoring is not None:
+        doctoring.read_children = family.findings
     replace_when_torch_is_there(losses, family.counts, None if doctoring is None else doctoring.begin)
     if doctoring is None:
         launch.execute(program)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Doctoring:
     def __init__(self, wish: Wish) -> None:
         self.wish = wish
         self._watch: Any = None
+        self.read_children: Callable[[], list[dict[str, Any]]] = list
+        self._of_children: Any = None
         self._root = os.getpid()
         self._ended = False
 
@@ -41,11 +44,36 @@ class Doctoring:
         self._watch = watch(steps=self.wish.steps, every=self.wish.every, announce=self._announce)
         self._watch.__enter__()
 
+    def begin_quietly(self) -> None:
+        """In a child: the root says at the end what was found here."""
+        self._root = -1
+        self.begin()
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """What was found so far, for another process to read."""
+        return [] if self._watch is None else [finding.as_dict() for finding in self._watch.report.findings]
+
+    def _add(self, findings: list[dict[str, Any]]) -> None:
+        """What was found in children of this process."""
+        if findings:
+            from crossent.doctor.finding import Finding
+            from crossent.doctor.report import Report
+
+            self._of_children = Report([Finding(**finding) for finding in findings])
+
+    @property
+    def _report(self) -> Any:
+        """Of this process and its children; None where torch was imported in none."""
+        own = None if self._watch is None else self._watch.report
+        return self._of_children if own is None else own if self._of_children is None else own + self._of_children
+
     def end(self) -> None:
         """Take the wrappers away; what is known then is final."""
         if self._watch is not None and not self._ended:
             self._ended = True
             self._watch.__exit__(None, None, None)
+        if os.getpid() == self._root:
+            self._add(self.read_children())
 
     def explain(self, error: Exception) -> None:
         """Advice on the exception that ends the program, before its traceback."""
@@ -56,15 +84,15 @@ class Doctoring:
     @property
     def failed(self) -> bool:
         """Whether ``--strict`` has to change the exit status."""
-        return self.wish.strict and self._watch is not None and not self._watch.report.ok
+        return self.wish.strict and self._report is not None and not self._report.ok
 
     def conclude(self) -> None:
         """The report at the end."""
         label = _label()
-        if self._watch is None:
+        report = self._report
+        if report is None:
             print(f"crossent doctor{label}: the program did not import torch", file=sys.stderr)
             return
-        report = self._watch.report
         print(f"crossent doctor{label}: {report.summary}", file=sys.stderr)
         for finding in report.findings:
             print(
