@@ -116,10 +116,13 @@ def test_compile_options_is_eager(name: str) -> None:
 
 
 def test_options_that_are_arguments_of_what_is_compiled() -> None:
-    """With ``dynamic=True`` integers arrive as symbols; a place is made a constant."""
+    """With ``dynamic=True`` numbers arrive as symbols; a place is made a constant."""
 
-    def loss(a: torch.Tensor, y: torch.Tensor, dim: int, shift: int, cap: float, index: int) -> torch.Tensor:
-        return crossent.cross_entropy(a, y, class_dim=dim, shift=shift, softcap=cap, ignore_index=index)
+    def loss(a: torch.Tensor, y: torch.Tensor, dim: int, shift: int, number: float, index: int) -> torch.Tensor:
+        return crossent.cross_entropy(
+            a, y, class_dim=dim, shift=shift, softcap=number, ignore_index=index, denominator=number,
+            logit_scale=number / 2, z_loss=number / 50, label_smoothing=number / 10,
+        )  # fmt: skip
 
     torch._dynamo.reset()
     compiled = torch.compile(loss, dynamic=True, fullgraph=True, backend="aot_eager")

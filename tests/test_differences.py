@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 import crossent
 from devices import as_on_a_device
-from serving import BACKENDS, outcome
+from serving import BACKENDS, first_line, outcome
 
 pytestmark = pytest.mark.usefixtures("no_small_calls")
 EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
@@ -192,6 +192,16 @@ def test_d8_targets_out_of_range_on_a_device(bad: int, monkeypatch: pytest.Monke
     torch.testing.assert_close(rows[::2], expected)
     torch.testing.assert_close(gradient[::2], torch.autograd.grad(expected.sum(), leaf)[0][::2])
     assert rows[1].isnan() and gradient[1].isnan().all()
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("label", [9, 255])
+def test_d9_bytes_out_of_range_without_a_reduction(label: int, backend: str | None) -> None:
+    labels = torch.tensor([0, label, 3], dtype=torch.uint8)
+    theirs = outcome(lambda: F.cross_entropy(x(3, 4), labels, reduction="none"))
+    assert isinstance(theirs, (IndexError, UnicodeDecodeError)) and str(label) not in str(theirs)
+    ours = outcome(lambda: crossent.cross_entropy(x(3, 4), labels, reduction="none", backend=backend))
+    assert isinstance(ours, IndexError) and first_line(ours) == f"Target {label} is out of bounds."
 
 
 def test_every_entry_of_the_page_has_a_test() -> None:

@@ -119,6 +119,11 @@ def dtypes() -> Iterator[Row]:
     byte = torch.tensor([0, 255, 3], dtype=torch.uint8)
     yield Row("uint8 with ignore_index=255", (x(3, 4), byte), {"ignore_index": 255}, BOTH)
     yield Row("uint8 255 does not wrap", (x(3, 4), byte), {"ignore_index": -1}, BOTH)
+    for shape, reduction in itertools.product(((1, 4), (4, 1)), ("mean", "sum", "none")):
+        weight, more = x(4).abs().reshape(shape), {"reduction": reduction}
+        yield Row(f"weight {shape}, K {reduction}", (x(2, 4, 3), y(2, 3), weight), more, BOTH)
+        more["label_smoothing"] = 0.1
+        yield Row(f"weight {shape}, K, smoothed {reduction}", (x(2, 4, 3), y(2, 3), weight), more)
     yield Row("uint8 156 is not -100", (x(3, 200), torch.tensor([156, 0, 3], dtype=torch.uint8)), functions=BOTH)
 
 

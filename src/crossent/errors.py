@@ -131,7 +131,9 @@ def _diagnose_rest(call: CallFacts, input: Tensor, target: Tensor) -> str:
         return "XEN015"
     weight = call.weight
     if isinstance(weight, Tensor):
-        if weight.numel() != classes(input, call.class_dim) or (weight.dim() != 1 and input.dim() <= 2):
+        count = classes(input, call.class_dim)
+        smoothed = isinstance(smoothing, (int, float)) and smoothing > 0
+        if weight.numel() != count or (weight.dim() != 1 and (input.dim() <= 2 or smoothed)):
             return "XEN011"
         if weight.dtype != input.dtype and not target.is_floating_point():
             return "XEN012"

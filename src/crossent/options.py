@@ -56,6 +56,8 @@ def is_zero(value: object) -> bool:
 
 def as_python(value: Any) -> Any:
     """A NumPy number, or a 0-d array of one, as Python's own; whatever else comes, as it came."""
+    if value is None or isinstance(value, (int, float)):  # first: Dynamo's own numbers have no attributes
+        return value
     kind = getattr(getattr(value, "dtype", None), "kind", None)  # torch's dtypes have none
     return value.item() if kind in ("i", "u", "f") and value.ndim == 0 else value
 

@@ -202,8 +202,15 @@ def _fits_index(
     if weight is None:
         return True
     same_dtype = weight.dtype == input.dtype or (casts and torch.float64 not in (weight.dtype, input.dtype))
-    right_shape = weight.numel() == layout.classes and (weight.dim() == 1 or len(layout.shape) > 2)
+    right_shape = weight.numel() == layout.classes and (weight.dim() == 1 or _takes_any_weight(layout, weight, options))
     return same_dtype and right_shape and weight.device == input.device and not _differentiates(weight)
+
+
+def _takes_any_weight(layout: Layout, weight: Tensor, options: LossOptions) -> bool:
+    """With K dimensions torch only counts a weight's numbers, until its label smoothing broadcasts them."""
+    if options.label_smoothing > 0 and (options.reduction == "mean" or weight.shape[:1] != (layout.classes,)):
+        return False
+    return len(layout.shape) > 2
 
 
 def _differentiates(tensor: Tensor) -> bool:
