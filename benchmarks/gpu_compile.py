@@ -135,6 +135,10 @@ def describe(parameter: Any, value: Any) -> tuple[str, str, Any, bool]:
 # ---- compiling ----------------------------------------------------------------------------------
 
 
+def constexprs(arguments: tuple[Any, ...]) -> dict[str, Any]:
+    return {name: value for name, kind, value, _ in arguments if kind == "constexpr"}
+
+
 class Took(NamedTuple):
     target: str
     kernel: str
@@ -151,7 +155,8 @@ def compiled(job: tuple[str, Specialisation]) -> Took:
     constants = {(index,): value for index, (_, kind, value, _) in enumerate(arguments) if kind == "constexpr"}
     aligned = {(index,): [["tt.divisibility", 16]] for index, (*_, multiple) in enumerate(arguments) if multiple}
     source = ASTSource(call.kernel(room, name), signature, constants, aligned)
-    made = triton.compile(source, target=TARGETS[target], options={"num_warps": warps, "enable_fp_fusion": True})
+    options = call.options(warps, constexprs(arguments), nvidia=TARGETS[target].backend == "cuda")
+    made = triton.compile(source, target=TARGETS[target], options=options)
     tile = " ".join(f"{argument}={value}" for argument, kind, value, _ in arguments if argument.isupper() and value)
     first = next(kind for _, kind, _, _ in arguments if kind.startswith("*"))
     registers, spilled = _gcn(made.asm["amdgcn"]) if target.startswith("gfx") else _cubin(made.asm["cubin"])

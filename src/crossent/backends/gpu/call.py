@@ -26,15 +26,22 @@ def kernel(room: str, name: str) -> Any:
     return getattr(importlib.import_module(f"crossent.backends.gpu.{room}"), name)
 
 
+def options(warps: int, arguments: dict[str, Any], *, nvidia: bool) -> dict[str, Any]:
+    """How a kernel is compiled. float64 may have every register of a thread: left alone, ptxas spills some in order to
+    have more programs at a time."""
+    known = {"num_warps": warps, "enable_fp_fusion": True}
+    return known | {"maxnreg": 255} if nvidia and arguments.get("WIDE") else known
+
+
 def start(room: str, name: str, grid: tuple[int, ...], warps: int, arguments: dict[str, Any], device: Any) -> None:
     """Launch on the current stream of the tensors' device."""
     run = kernel(room, name)[grid]
-    options = {"num_warps": warps, "enable_fp_fusion": True}
+    how = options(warps, arguments, nvidia=device.type == "cuda" and not torch.version.hip)
     if device.type == "cuda" and device.index != torch.cuda.current_device():
         with torch.cuda.device(device):
-            run(**arguments, **options)
+            run(**arguments, **how)
     else:
-        run(**arguments, **options)
+        run(**arguments, **how)
 
 
 @functools.cache
