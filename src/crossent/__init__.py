@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crossent._version import __version__
 
 if TYPE_CHECKING:
+    from crossent.dispatch import empty_cache
     from crossent.doctor import Doctor
     from crossent.explain import Explain
     from crossent.functional import (
@@ -45,6 +46,7 @@ _HOME = {
     "NLLLoss": "crossent.modules",
     "cross_entropy": "crossent.functional",
     "cross_entropy_with_stats": "crossent.functional",
+    "empty_cache": "crossent.dispatch",
     "linear_cross_entropy": "crossent.linear.functional",
     "linear_cross_entropy_with_stats": "crossent.linear.functional",
     "linear_log_prob": "crossent.linear.functional",
@@ -68,6 +70,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_with_stats",
     "doctor",
+    "empty_cache",
     "explain",
     "linear_cross_entropy",
     "linear_cross_entropy_with_stats",

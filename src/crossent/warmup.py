@@ -15,7 +15,7 @@ Dtype = Annotated[
 
 
 def command(dtype: Dtype = None) -> None:
-    """Compile and cache the kernels of every available engine, by calling each loss once."""
+    """Compile and cache every kernel of the available engines, and call each loss once."""
     unknown = sorted(set(dtype or ()) - set(DTYPES))
     if unknown:
         typer.echo(f"crossent warmup: --dtype is {unknown[0]!r}; expected one of {', '.join(DTYPES)}", err=True)
@@ -28,6 +28,13 @@ def command(dtype: Dtype = None) -> None:
         if reason is not None:
             typer.echo(f"{engine}: not available: {reason}")
             continue
+        compile_all = getattr(dispatch.load(engine), "warmup", None)
+        if compile_all is not None:
+            began = time.perf_counter()
+            count = compile_all()
+            typer.echo(
+                f"{engine}: {count} kernels compiled in {time.perf_counter() - began:.1f} s, the others were cached"
+            )
         for name in dtype or DTYPES:
             typer.echo(f"{engine} {name}: {_warm(engine, name)}")
 

@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
+import crossent
+from crossent.backends import cpu  # noqa: F401 - empty_cache asks the engines that are loaded
 from crossent.backends.cpu import memory
 
 pytestmark = pytest.mark.skipif(not memory._has_huge_pages(), reason="memory is kept on Linux only")
@@ -40,6 +42,39 @@ def test_an_ordinary_tensor(dtype: torch.dtype) -> None:
     assert (tensor.shape, tensor.dtype, tensor.is_contiguous()) == ((8, 1 << 20), dtype, True)
     assert not tensor._is_view() and not tensor.requires_grad and tensor.data_ptr() % 4096 == 0
     assert (tensor.fill_(3) == 3).all() and not tensor.untyped_storage().resizable()
+
+
+def test_empty_cache_gives_back_what_is_kept() -> None:
+    address = large().data_ptr()
+    assert memory._kept
+    crossent.empty_cache()
+    assert not memory._kept
+    held = large()
+    crossent.empty_cache()
+    assert (held.fill_(2) == 2).all() and address
+
+
+def test_no_memory_beside_the_gradient() -> None:
+    """Few classes and many rows: a number per row would be 5% of the logits. Peak of a process of its own."""
+    body = """
+        import torch, crossent
+        from crossent import peak_memory
+        logits, target = torch.randn(4, 21, 512, 512), torch.randint(21, (4, 512, 512))
+        def loss(inplace):
+            given = logits.detach().requires_grad_() * 1 if inplace else logits.requires_grad_()
+            return lambda: torch.autograd.grad(
+                crossent.cross_entropy(given, target, inplace=inplace, backend="cpu"), given
+            )
+        few, few_target = logits[:1, :, :64].clone(), target[:1, :64]
+        crossent.cross_entropy(few.requires_grad_(), few_target, backend="cpu").backward()
+        over, beside = peak_memory.extra_bytes(loss(True)), peak_memory.extra_bytes(loss(False))
+        assert over < 0.01 * logits.nbytes, over
+        assert beside < 1.05 * logits.nbytes, beside
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", textwrap.dedent(body)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_small_results_are_torchs() -> None:

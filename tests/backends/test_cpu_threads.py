@@ -17,7 +17,7 @@ from torch import Tensor
 pytest.importorskip("numba")
 
 from crossent.backends import cpu
-from crossent.backends.cpu import threads
+from crossent.backends.cpu import team, threads
 from crossent.backends.protocol import RowProblem, TargetOutOfRange
 
 CPU = torch.device("cpu")
@@ -47,6 +47,7 @@ def script(body: str, *, seconds: int = 240) -> subprocess.CompletedProcess[str]
         import os, sys, threading
         import torch
         from crossent.backends import cpu
+        from crossent.backends.cpu import team
         from crossent.backends.protocol import RowProblem
         torch.set_num_threads(2)
         torch.manual_seed(0)
@@ -67,14 +68,30 @@ def script(body: str, *, seconds: int = 240) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_numbers_do_not_depend_on_threads() -> None:
-    rows = problem()
+@pytest.mark.parametrize("rows", [problem(), problem(5000, 10)], ids=["by row", "by tile"])
+def test_numbers_do_not_depend_on_threads(rows: RowProblem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither on how many there are, nor on whose: torch's team or Python's."""
     first = None
-    for count in (1, 2, 3, 7, 2, 1):
-        torch.set_num_threads(count)
+    for _whose in range(2):
+        for count in (1, 2, 3, 7, 2, 1):
+            torch.set_num_threads(count)
+            found = *run(rows), cpu.total_and_grad(rows, torch.tensor(1.0), None, torch.empty_like(rows.logits))
+            first = first or found
+            assert all(torch.equal(a, b) for a, b in zip(first, found, strict=True))
+        monkeypatch.setattr(team, "_parallel", lambda: None)
+
+
+@pytest.mark.skipif(team._parallel() is None, reason="torch's OpenMP runtime has no GOMP_parallel here")
+def test_torchs_team_serves_and_only_one_caller_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(2)
+    rows, served = problem(), []
+    ours = team.run
+    monkeypatch.setattr(team, "run", lambda *given: served.append(ours(*given)) or served[-1])
+    expected = run(rows)
+    assert served == [[-1] * len(served[0])] and len(served[0]) > 1
+    with team._busy:
         found = run(rows)
-        first = first or found
-        assert all(torch.equal(a, b) for a, b in zip(first, found, strict=True))
+    assert served[1:] == [None] and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -196,6 +213,7 @@ def test_fork() -> None:
             child = os.fork()
             if child == 0:
                 run(); run()
+                assert team.run(None, b"", [0, 1], 0, 0, 2) is None  # OpenMP's threads are the parent's
                 if generation == 1:
                     os._exit(0)
                 grandchild = os.fork()

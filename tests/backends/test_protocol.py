@@ -182,6 +182,29 @@ def test_loss_and_gradient_in_one_pass(case: Case, backend: str, out_of: Callabl
 
 
 @pytest.mark.parametrize("backend", runner.BACKENDS)
+@pytest.mark.parametrize(("case", "out_of"), with_memory(LOSSES[1::2]))
+def test_sum_of_losses_and_gradient_in_one_pass(case: Case, backend: str, out_of: Callable[[Tensor], Tensor]) -> None:
+    """The optional ``total_and_grad``: the gradient to the bit, and one number in place of one per row."""
+    engine = backend_of(backend)
+    if not hasattr(engine, "total_and_grad"):
+        pytest.skip(f"{backend} adds up row losses outside")
+    ours, wide = map(detached, problems(case))
+    factor, row_factor = torch.tensor(0.375, dtype=ours.compute_dtype), numbers(case, ours.row_shape, "row factor")
+    gradient = torch.empty_like(ours.logits)
+    engine.row_loss_and_grad(ours, factor, row_factor, gradient)
+    if out_of is the_logits:
+        ours = replace(ours, logits=ours.logits.clone())
+    out = out_of(ours.logits)
+    total = engine.total_and_grad(ours, factor, row_factor, out)  # type: ignore[attr-defined]
+    assert (total.dtype, total.shape) == (ours.compute_dtype, ())
+    assert torch.equal(out.nan_to_num(7.0), gradient.nan_to_num(7.0)) and gaps_are_untouched(out)
+    weighted = reference.row_loss_and_grad(wide, factor.double(), None, torch.empty_like(wide.logits)) * row_factor
+    noise = closeness.value_noise(closeness.row_terms(wide), wide.z_loss)["row"] * row_factor.abs()
+    noise = noise + closeness.growth(weighted.numel()) * weighted.abs()
+    hold("total", total, weighted.sum(), noise[noise.isfinite()].sum(), case)
+
+
+@pytest.mark.parametrize("backend", runner.BACKENDS)
 @pytest.mark.parametrize(("case", "out_of"), with_memory(SOFTMAXES[::3]))
 def test_log_softmax(case: Case, backend: str, out_of: Callable[[Tensor], Tensor]) -> None:
     ours, wide = map(detached, problems(case))

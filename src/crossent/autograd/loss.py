@@ -56,11 +56,11 @@ class RowLoss(torch.autograd.Function):
         problem = call.problem(tensors)
         weight = _row_weight(call, tensors, problem)
         below = _denominator(call, tensors, problem, weight)
-        numbers = buffer = None
+        numbers = buffer = rows = total = None
         ctx.handed_out = ctx.overwritten = False
         ctx.fused = _fuses(ctx, call, problem)
         if ctx.fused:
-            rows, buffer = _one_pass(call, tensors, problem, weight, below)
+            rows, total, buffer = _one_pass(call, tensors, problem, weight, below, keeps_rows=ctx.needs_input_grad[4])
             ctx.overwritten = call.options.inplace
         else:
             numbers = call.backend.row_stats(problem, tilt=call.readouts)
@@ -69,7 +69,7 @@ class RowLoss(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         _save(ctx, tensors, rows if ctx.needs_input_grad[4] else None, below, numbers, buffer)
         # `.data`: a view that is made in here could not be modified in place, as `loss[mask] = 0` does
-        loss = _reduce(call, rows, weight, below).to(call.result_dtype).data
+        loss = _reduce(call, rows, total, weight, below).to(call.result_dtype).data
         if not call.readouts:
             return loss
         fields = tuple(field.data for field in readouts.fields(call.backend, call.layout, problem, numbers))
@@ -96,7 +96,7 @@ class RowLoss(torch.autograd.Function):
         d_input = d_target = d_weight = d_scale = None
         if ctx.fused:
             if ctx.handed_out:  # made again by the same kernel, so a second backward gives the same bits
-                _, buffer = _one_pass(call, tensors, problem, weight, below)
+                *_, buffer = _one_pass(call, tensors, problem, weight, below, keeps_rows=False)
             d_input = _hand_out(ctx, buffer, upstream[0])
         elif any(ctx.needs_input_grad[index] for index in (1, 2, 6)):
             assert numbers is not None
@@ -151,23 +151,35 @@ def _fuses(ctx: Any, call: LossCall, problem: RowProblem) -> bool:
 
 
 def _one_pass(
-    call: LossCall, tensors: LossTensors, problem: RowProblem, weight: Tensor | None, below: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
+    call: LossCall,
+    tensors: LossTensors,
+    problem: RowProblem,
+    weight: Tensor | None,
+    below: Tensor | None,
+    *,
+    keeps_rows: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Row losses, or their weighted sum where the engine adds them up and nobody needs them; the gradient."""
     factor = torch.ones((), dtype=problem.compute_dtype, device=problem.logits.device)
     if below is not None:
         factor = factor / below
 
-    def fill(out: Tensor) -> Tensor:
-        return call.backend.row_loss_and_grad(problem, factor, weight, out)
+    added_up = None if keeps_rows else getattr(call.backend, "total_and_grad", None)
+
+    def fill(out: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if added_up is not None:
+            return None, added_up(problem, factor, weight, out)
+        return call.backend.row_loss_and_grad(problem, factor, weight, out), None
 
     if not call.options.inplace:
-        return _filled(call, tensors.input, problem, fill)
-    rows = fill(problem.logits)
+        answer, buffer = _filled(call, tensors.input, problem, fill)
+        return *answer, buffer
+    answer = fill(problem.logits)
     if call.layout.row_view(tensors.input, row_shape=problem.row_shape) is None:  # the rows were a copy
         tensors.input.copy_(call.layout.from_row_view(problem.logits, tensors.input.dtype))
     call.layout.zero_unread(tensors.input)
     torch.autograd.graph.increment_version(tensors.input)
-    return rows, None
+    return *answer, None
 
 
 def _filled(call: LossCall, input: Tensor, problem: RowProblem, fill: Callable[[Tensor], Any]) -> tuple[Any, Tensor]:
@@ -182,11 +194,15 @@ def _filled(call: LossCall, input: Tensor, problem: RowProblem, fill: Callable[[
     return fill(out), full
 
 
-def _reduce(call: LossCall, rows: Tensor, weight: Tensor | None, below: Tensor | None) -> Tensor:
-    weighted = rows if weight is None else rows * weight
-    if call.options.reduction == "none":
-        return call.layout.from_rows(weighted)
-    total = weighted.sum()
+def _reduce(
+    call: LossCall, rows: Tensor | None, total: Tensor | None, weight: Tensor | None, below: Tensor | None
+) -> Tensor:
+    if total is None:
+        assert rows is not None
+        weighted = rows if weight is None else rows * weight
+        if call.options.reduction == "none":
+            return call.layout.from_rows(weighted)
+        total = weighted.sum()
     return total if below is None else total / below
 
 

@@ -21,6 +21,8 @@ Functions of a backend module::
     log_softmax(rows, out) -> None
     log_softmax_grad(rows, log_probs, upstream, out, *, want_scale) -> Tensor | None
     multiply(gradient, factor) -> None               optional: gradient *= a 0-d tensor, for nothing where it is 1
+    total_and_grad(problem, factor, row_factor, out) -> Tensor         optional: row_loss_and_grad that returns the 0-d
+                                                     sum of row_factor * row losses, without memory for each of them
 
 ``row_grad`` writes d/d logits into ``out`` (``(outer, V, inner)``, any strides, the logits' dtype),
 zeros where a row is not read. ``row_loss_and_grad`` returns the unscaled row losses

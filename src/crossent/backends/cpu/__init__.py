@@ -26,6 +26,7 @@ from crossent.backends.cpu.launch import (
     row_loss_and_grad,
     row_read,
     row_stats,
+    total_and_grad,
 )
 
 name = "cpu"
@@ -52,9 +53,15 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
     return memory.empty(shape, dtype)
 
 
+def empty_cache() -> None:
+    """Give the memory of gradients that are gone back to the system."""
+    memory.forget()
+
+
 __all__ = [
     "count_rows",
     "empty",
+    "empty_cache",
     "gradient_in_forward",
     "launch",
     "log_softmax",
@@ -65,5 +72,6 @@ __all__ = [
     "row_read",
     "row_stats",
     "supports",
+    "total_and_grad",
     "warmup",
 ]

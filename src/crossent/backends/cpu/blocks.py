@@ -104,12 +104,33 @@ def scale_z(block, scale):
     return z
 
 
-@loop(tops=1)
-def cap_z(block, inside, softcap):
+@loop(tops=1, load="source")
+def cap_from(block, source, inside, softcap):
     """z = softcap * tanh(inside * x), inside = scale / softcap; its maximum."""
-    z = tanh(block[...] * inside) * softcap
+    z = tanh(source[...] * inside) * softcap
     block[...] = z
     return z
+
+
+@loop(sums=2, load="source")
+def dot_from(block, source, top, on, off, ahead, step):
+    """sum q (block - top), sum q of q = on * source + off; meanwhile memory is asked for."""
+    soon(ahead, step)
+    q = source[...] * on + off
+    return q * (block[...] - top), q
+
+
+@loop(load="source")
+def combine_from(block, source, soft, on, off):
+    """block = soft * block - (on * source + off)."""
+    block[...] = block[...] * soft - (source[...] * on + off)
+
+
+@loop(store="target")
+def store_sloped(block, target, z, factor, shift, scale, inverse):
+    """target = (block * factor - shift) dz/dx, dz/dx = scale * (1 - (z / softcap)^2)."""
+    t = z[...] * inverse
+    target[...] = (block[...] * factor - shift) * (scale * (1.0 - t * t))
 
 
 @loop
@@ -120,16 +141,18 @@ def times_slope(block, z, scale, inverse):
 
 
 @loop(sums=1)
-def exp_sum(block, top):
-    """block = exp(block - top), and its sum."""
-    e = exp(block[...] - top)
+def exp_sum(block, z, top, ahead, step):
+    """block = exp(z - top), and its sum (``z`` may be the block); meanwhile memory is asked for."""
+    soon(ahead, step)
+    e = exp(z[...] - top)
     block[...] = e
     return e
 
 
 @loop(sums=1)
-def sum_exp(block, top):
-    """sum exp(block - top); the block is kept."""
+def sum_exp(block, top, ahead, step):
+    """sum exp(block - top); the block is kept; meanwhile memory is asked for."""
+    soon(ahead, step)
     return exp(block[...] - top)
 
 

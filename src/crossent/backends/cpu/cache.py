@@ -36,9 +36,9 @@ from crossent.backends.cpu import machine
 # kernel -> module that holds it
 KERNELS = {
     "loss_last": "rows_last",
-    "grad_last": "rows_last",
+    "grad_last": "rows_grad",
     "loss_inner": "rows_inner",
-    "grad_inner": "rows_inner",
+    "grad_inner": "rows_grad",
     "count": "reading",
     "read_last": "reading",
     "read_inner": "reading",

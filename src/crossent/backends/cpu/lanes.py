@@ -7,7 +7,8 @@ cheaper than a gather, and the target needs no second visit.
 
 from __future__ import annotations
 
-from crossent.backends.cpu.vector import exp, log, loop, tanh, where
+from crossent.backends.cpu.downward import class_number, down, soon
+from crossent.backends.cpu.vector import exp, larger, log, loop, tanh, where
 
 
 @loop(load="source")
@@ -34,19 +35,18 @@ def cap_lanes(block, scale, inverse, softcap):
     block[...] = tanh(block[...] * scale[...] * inverse) * softcap
 
 
-@loop(load="source")
-def fetch_top(block, source, top):
-    """block = source in the compute type, taken into the maximum."""
-    z, best = source[...], top[...]
-    block[...] = z
-    top[...] = where(">", z, best, z, best)
+@down(load="source")
+def fetch_tops(tile, source, top):
+    """tile = source in the compute type, taken into the maximum."""
+    z = source[...]
+    tile[...] = z
+    top[...] = larger(z, top[...])
 
 
-@loop
-def raise_top(block, top):
-    """Take a class into the maximum."""
-    z, best = block[...], top[...]
-    top[...] = where(">", z, best, z, best)
+@down
+def raise_tops(tile, top):
+    """Take the classes into the maximum."""
+    top[...] = larger(tile[...], top[...])
 
 
 @loop
@@ -56,12 +56,19 @@ def reference(ref, top):
     ref[...] = where("==", best, float("-inf"), 0.0, best)
 
 
-@loop
-def exp_add(block, ref, total):
-    """block = exp(block - ref), added to ``total``."""
-    e = exp(block[...] - ref[...])
-    block[...] = e
+@down
+def exp_sums(tile, ref, total, ahead, step, item):
+    """tile = exp(tile - ref), added to ``total``; meanwhile memory is asked for."""
+    soon(ahead, step, item)
+    e = exp(tile[...] - ref[...])
+    tile[...] = e
     total[...] = total[...] + e
+
+
+@down
+def exp_totals(tile, ref, total):
+    """exp(tile - ref) added to ``total``; the tile is kept."""
+    total[...] = total[...] + exp(tile[...] - ref[...])
 
 
 @loop
@@ -136,16 +143,16 @@ def plain_coefficients(soft, hard, mass, total):
     soft[...] = hard[...] * mass[...] / total[...]
 
 
-@loop(store="target")
-def gradient_out(block, target, soft, own, y, c):
+@down(store="target")
+def gradients_out(tile, target, soft, own, y):
     """target = soft e - [c == y] own, the plain gradient straight to memory."""
-    target[...] = block[...] * soft[...] - where("==", y[...], c, own[...], 0.0)
+    target[...] = tile[...] * soft[...] - where("==", y[...], class_number(tile), own[...], 0.0)
 
 
-@loop
-def gradient_in(block, soft, own, y, c):
-    """The same in the block."""
-    block[...] = block[...] * soft[...] - where("==", y[...], c, own[...], 0.0)
+@down
+def gradients_in(tile, soft, own, y):
+    """The same in the tile."""
+    tile[...] = tile[...] * soft[...] - where("==", y[...], class_number(tile), own[...], 0.0)
 
 
 @loop

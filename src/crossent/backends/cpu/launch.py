@@ -9,7 +9,6 @@ from crossent.backends import normalised
 from crossent.backends.cpu import memory, threads
 from crossent.backends.cpu.cache import entry
 from crossent.backends.cpu.layout import (
-    KIND,
     NOWHERE,
     VECTORS,
     Columns,
@@ -25,6 +24,7 @@ from crossent.backends.cpu.layout import (
     pack,
     place_of,
     scratch_last,
+    stored_in,
 )
 from crossent.backends.protocol import (
     RowCount,
@@ -39,6 +39,8 @@ from crossent.stats import GradCoefficients, RowStats
 
 # A result larger than this is written past the caches: no cache could keep it for its reader.
 PAST_CACHES_BYTES = 8 << 20
+# Sums of losses that the rows of a call are added up in, at most: each in float64, in an order that no thread changes.
+MOST_SUMS = 4096
 # Time of one class and of one row on one thread, for the decision to share (measured on Zen 4).
 CLASS_NS, ROW_NS = 0.4, 60.0
 
@@ -72,6 +74,7 @@ class _Call:
         if tensor is None:
             return NOWHERE
         self.alive.append(tensor)
+        assert stored_in(tensor.dtype, self.dtype) or not tensor.is_floating_point(), (tensor.dtype, self.dtype)
         return place_of(tensor) if tensor.dim() == 3 else index_place(tensor)
 
     def _arrange(self, logits: Tensor) -> None:
@@ -89,6 +92,14 @@ class _Call:
         self.shape = (outer, inner)
         self.by_row = (by_outer, by_inner)
 
+    def tiles(self, rows_kept: int) -> tuple[int, int]:
+        """How many units of work there are, and the lanes of a tile (0: a unit is a row)."""
+        outer, inner = self.shape
+        if not self.across_rows:
+            return outer * inner, 0
+        lanes = lanes_for(self.classes, inner, self.dtype.itemsize, rows_kept)
+        return outer * -(-inner // lanes), lanes
+
     def share(
         self,
         kernel: str,
@@ -97,29 +108,24 @@ class _Call:
         columns: Columns,
         flags: Flags,
         rows_kept: int = 1,
+        grain: int = 1,
     ) -> list[int]:
-        """Run a kernel over all rows, on as many threads as it is worth. rows_kept: rows of scratch per row."""
-        outer, inner = self.shape
-        if not outer * inner:
+        """Run a kernel over all rows, on as many threads as it is worth. rows_kept: rows of scratch per row; grain:
+        units that one thread takes together."""
+        units, lanes = self.tiles(rows_kept)
+        if not units:
             return []
         if self.across_rows:
-            lanes = lanes_for(self.classes, inner, self.dtype.itemsize, rows_kept)
-            units = outer * -(-inner // lanes)
             size = lanes * (VECTORS + self.classes * rows_kept)
             name, unit_ns = f"{kernel}_inner", lanes * self.classes * CLASS_NS
         else:
-            lanes, units = 0, outer * inner
             size = scratch_last(self.classes, rows_kept)
             name, unit_ns = f"{kernel}_last", self.classes * CLASS_NS + ROW_NS
         run = entry(name, self.dtype)
-        grid = Grid(0, 0, inner, self.classes, *self.by_row, lanes)
+        grid = Grid(0, 0, self.shape[1], self.classes, *self.by_row, lanes)
         packed = pack(grid, *self.places, *parts, numbers=numbers, columns=columns, flags=flags)
 
-        def work(first: int, last: int) -> int:
-            with threads.scratch(size * self.dtype.itemsize) as address:
-                return run(address, packed, first, last)
-
-        return threads.run(threads.plan(units, unit_ns), work)
+        return threads.share(run, packed, threads.plan(units, unit_ns, grain), size * self.dtype.itemsize)
 
     def plain(self, out: Tensor) -> tuple[Columns, Numbers, Flags]:
         """Arguments of a kernel without targets."""
@@ -137,7 +143,7 @@ class _Scored(_Call):
     def __init__(self, problem: RowProblem, out: Tensor | None, *more: Tensor | None) -> None:
         target = problem.target
         if not problem.is_index:
-            target = target.resolve_neg() if target.dtype in KIND else target.float()
+            target = _storable(target.resolve_neg(), problem.compute_dtype)
         super().__init__(problem, target, out, *more)
         aliased = out is not None and out.data_ptr() == problem.logits.data_ptr()
         self.past_caches = int(out is not None and out.nbytes >= PAST_CACHES_BYTES and not aliased)
@@ -164,20 +170,32 @@ class _Scored(_Call):
 
 
 def _loss(
-    call: _Scored, stats: Tensor | None, loss: Tensor | None, factor: float, row_factor: Tensor | None, tilt: bool
-) -> None:
-    """Run the one-pass kernel."""
+    call: _Scored,
+    stats: Tensor | None = None,
+    loss: Tensor | None = None,
+    factor: float = 1.0,
+    row_factor: Tensor | None = None,
+    *,
+    tilt: bool = False,
+    summed: bool = False,
+) -> Tensor | None:
+    """Run the one-pass kernel; ``summed``: the float64 sum of ``row_factor`` times the row losses."""
+    kept = 2 if call.softcap and call.places[2].address else 1
+    units, lanes = call.tiles(kept)
+    group = 1 if lanes else max(1, units // MOST_SUMS)
+    sums = torch.zeros(-(-units // group), dtype=torch.float64) if summed else None
     if not call.problem.classes:  # sums over nothing
         _check_targets(call.problem)
         for result in (stats, loss):
             if result is not None:
                 result.zero_()
-        return
+        return None if sums is None else sums.sum()
     columns = Columns(call.weight, call.row_scale, _address(row_factor))
-    vectors = (_address(stats), call.rows, _address(loss))
+    vectors = (_address(stats), call.rows, _address(loss), _address(sums), group)
     numbers, flags = call.numbers(factor), call.flags(tilt)
-    kept = 2 if call.softcap and call.places[2].address else 1
-    call.refuse(call.share("loss", *vectors, numbers=numbers, columns=columns, flags=flags, rows_kept=kept))
+    bad = call.share("loss", *vectors, numbers=numbers, columns=columns, flags=flags, rows_kept=kept, grain=group)
+    call.refuse(bad)
+    return None if sums is None else sums.sum()
 
 
 def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
@@ -189,7 +207,7 @@ def row_stats(problem: RowProblem, *, tilt: bool = False) -> RowStats:
         return RowStats(zero, zero, dot, mass, zero if tilt else None)
     call = _Scored(problem, None)
     stats = memory.empty((4 + tilt, *problem.row_shape), call.dtype)
-    _loss(call, stats, None, 1.0, None, tilt)
+    _loss(call, stats, tilt=tilt)
     return RowStats(*stats.unbind())
 
 
@@ -199,14 +217,29 @@ def row_loss_and_grad(problem: RowProblem, factor: Tensor, row_factor: Tensor | 
         stats = row_stats(problem)
         normalised.gradient(problem, factor.expand_as(stats.dot) if row_factor is None else factor * row_factor, out)
         return -stats.dot
-    call = _Scored(problem, out)
+    call, row_factor = _scored_for(problem, row_factor, out)
     loss = memory.empty(problem.row_shape, call.dtype)
-    if row_factor is not None:
-        row_factor = row_factor.to(call.dtype).contiguous()
+    _loss(call, None, loss, float(factor), row_factor)
+    return loss
+
+
+def total_and_grad(problem: RowProblem, factor: Tensor, row_factor: Tensor | None, out: Tensor) -> Tensor:
+    """``row_loss_and_grad`` that returns the sum of ``row_factor`` times the row losses, and keeps none of them."""
+    if problem.normalised:
+        rows = row_loss_and_grad(problem, factor, row_factor, out)
+        return (rows if row_factor is None else rows * row_factor).sum()
+    call, row_factor = _scored_for(problem, row_factor, out)
+    total = _loss(call, None, None, float(factor), row_factor, summed=True)
+    assert total is not None
+    return total.to(call.dtype)
+
+
+def _scored_for(problem: RowProblem, row_factor: Tensor | None, out: Tensor) -> tuple[_Scored, Tensor | None]:
+    """A call that writes a gradient to ``out``; targets checked if that is where the logits are."""
+    call = _Scored(problem, out)
     if out.data_ptr() == problem.logits.data_ptr():
         _check_targets(problem)  # before anything is overwritten
-    _loss(call, None, loss, float(factor), row_factor, False)
-    return loss
+    return call, None if row_factor is None else row_factor.to(call.dtype).contiguous()
 
 
 def row_grad(
@@ -225,14 +258,16 @@ def row_grad(
         return RowGrads(scale if want.scale else None, target)
     if out.data_ptr() == problem.logits.data_ptr():
         _check_targets(problem)  # before anything is overwritten
-    target = torch.empty(problem.target.shape, dtype=problem.target.dtype) if want.target else None
+    dtype = problem.target.dtype
+    stored = dtype if stored_in(dtype, problem.compute_dtype) else problem.compute_dtype
+    target = torch.empty(problem.target.shape, dtype=stored) if want.target else None
     call = _Scored(problem, out, target)
     vectors = [v if v is None else v.to(call.dtype).contiguous() for v in (stats.max, stats.log_sum, *coefficients)]
     scale = torch.empty(problem.row_shape, dtype=call.dtype) if want.scale else None
     given = Given(*map(_address, (*vectors, scale)))
     columns, numbers, flags = Columns(call.weight, call.row_scale, 0), call.numbers(), call.flags()
     call.refuse(call.share("grad", given, numbers=numbers, columns=columns, flags=flags, rows_kept=0))
-    return RowGrads(scale, target)
+    return RowGrads(scale, None if target is None else target.to(dtype))
 
 
 def count_rows(problem: RowProblem, row_weight: Tensor | None) -> RowCount:
@@ -293,20 +328,32 @@ def row_read(problem: RowProblem) -> RowReading:
     return RowReading(predicted, rank)
 
 
+def _storable(tensor: Tensor, compute: torch.dtype) -> Tensor:
+    """The tensor, or a copy of it in the compute type where kernels do not read its own (float64 beside others)."""
+    return tensor if stored_in(tensor.dtype, compute) else tensor.to(compute)
+
+
 def log_softmax(rows: Rows, out: Tensor) -> None:
     """out = z - max - log sum exp(z - max)."""
-    call = _Call(rows, out)
-    columns, numbers, flags = call.plain(out)
+    stored = _storable(out, rows.compute_dtype)
+    call = _Call(rows, stored)
+    columns, numbers, flags = call.plain(stored)
     call.share("log_softmax", numbers=numbers, columns=columns, flags=flags)
+    if stored is not out:
+        out.copy_(stored)
 
 
 def log_softmax_grad(
     rows: Rows, log_probs: Tensor, upstream: Tensor, out: Tensor, *, want_scale: bool = False
 ) -> Tensor | None:
     """out = (g - softmax sum_c g_c) dz/dx; on request the gradient to logit_scale per row."""
-    call = _Call(rows, log_probs, upstream, out)
-    columns, numbers, flags = call.plain(out)
+    log_probs, upstream = (_storable(given, rows.compute_dtype) for given in (log_probs, upstream))
+    stored = _storable(out, rows.compute_dtype)
+    call = _Call(rows, log_probs, upstream, stored)
+    columns, numbers, flags = call.plain(stored)
     scale = torch.empty(rows.row_shape, dtype=call.dtype) if want_scale else None
     to = _address(scale)
     call.share("log_softmax_grad", to, numbers=numbers, columns=columns, flags=flags)
+    if stored is not out:
+        out.copy_(stored)
     return scale

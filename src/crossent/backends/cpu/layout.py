@@ -109,17 +109,22 @@ def index_place(target: Tensor) -> Place:
     return Place(target.data_ptr(), INT64, outer, 0, inner)
 
 
+def stored_in(dtype: torch.dtype, compute: torch.dtype) -> bool:
+    """Whether kernels of a compute type read and write tensors of ``dtype``."""
+    return dtype in KIND and (dtype == torch.float64) == (compute == torch.float64)
+
+
 # Shorter rows do not fill the vectors of rows_last (48 classes: 33 ns per 16 elements in either kernel; 10: 160 against
 # 36); they are worked on across rows.
 SHORT_ROW = 48
 # Fewer rows next to each other than this do not fill a vector of rows_inner.
 MIN_LANES = 16
 # A tile (lanes x V, in the compute type) should stay in L2 with room for what streams past it.
-TILE_BYTES = 256 << 10
+TILE_BYTES = 384 << 10
 MAX_LANES = 512
-# With so few classes that this many lanes fit into L1, no more than these: (8,21,512,512) takes 12.8 against 15 ns
-# per 16 elements.
-FEW_LANES, L1_BYTES = 256, 32 << 10
+# With so few classes that this many lanes fit into L1, no more than these: (8,21,512,512) takes 14.8 ms, with twice as
+# many 18.3.
+FEW_LANES, L1_BYTES = 128, 32 << 10
 
 
 # Classes of a block of rows_last: 32 lines, as many as a core can have under way, so one block is
@@ -171,7 +176,10 @@ def can_join(shape: tuple[int, ...], places: tuple[Place, ...]) -> bool:
 
 
 def lanes_for(classes: int, rows: int, item_bytes: int, tiles: int) -> int:
-    """Rows of a tile: a multiple of 16."""
+    """Rows of a tile: a power of two from 16 on (150 classes: 512 lanes take 50 ms, 432 take 59)."""
     lane_bytes = max(classes * tiles, 1) * item_bytes
-    most = FEW_LANES if lane_bytes * FEW_LANES <= L1_BYTES else TILE_BYTES // lane_bytes // 16 * 16
-    return max(16, min(most, MAX_LANES, -(-rows // 16) * 16))
+    most = FEW_LANES if lane_bytes * FEW_LANES <= L1_BYTES else min(TILE_BYTES // lane_bytes, MAX_LANES)
+    lanes = 16
+    while lanes * 2 <= most and lanes < rows:
+        lanes *= 2
+    return lanes

@@ -9,11 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable
 from importlib.metadata import version
-
-# (address of scratch, packed arguments, first, last) -> first bad row or -1
-Entry = Callable[[int, bytes, int, int], int]
 
 _PROTOTYPE = ctypes.CFUNCTYPE(
     ctypes.c_int32,  # status
@@ -80,6 +76,21 @@ def _engine():
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
 
 
+class Entry:
+    """A kernel: ``entry(scratch, packed arguments, first, last)`` gives the first bad row, or -1."""
+
+    __slots__ = ("_function", "address")
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._function = _PROTOTYPE(address)
+
+    def __call__(self, scratch: int, packed: bytes, first: int, last: int) -> int:
+        result, exception = ctypes.c_int64(-1), ctypes.c_void_p()
+        self._function(ctypes.byref(result), ctypes.byref(exception), scratch, packed, first, last)
+        return result.value
+
+
 def load(code: bytes) -> Entry:
     """Link an object file, which begins with a line that names its kernel, and return that as a function."""
     import llvmlite.binding as llvm
@@ -88,11 +99,14 @@ def load(code: bytes) -> Entry:
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
     engine.finalize_object()
-    function = _PROTOTYPE(engine.get_function_address(symbol.decode()))
+    return Entry(engine.get_function_address(symbol.decode()))
 
-    def entry(scratch: int, packed: bytes, first: int, last: int) -> int:
-        result, exception = ctypes.c_int64(-1), ctypes.c_void_p()
-        function(ctypes.byref(result), ctypes.byref(exception), scratch, packed, first, last)
-        return result.value
 
-    return entry
+def link(text: str, symbol: str) -> int:
+    """The address of a function that is written in LLVM's language."""
+    import llvmlite.binding as llvm
+
+    engine = _engine()
+    engine.add_module(llvm.parse_assembly(text))
+    engine.finalize_object()
+    return engine.get_function_address(symbol)

@@ -6,7 +6,8 @@ Touching new memory is half the cost of a gradient: the system clears every page
 * huge pages (2 MB): one page fault in place of 512;
 * memory whose last tensor is gone is kept for the next one, as an allocator does. It is marked as free
   (MADV_FREE), so the system takes it back when it needs it, without swapping; at most KEPT_SHARE of the
-  machine's memory in KEPT_BLOCKS blocks. ``$CROSSENT_KEEP_MEMORY=0`` gives everything back at once.
+  machine's memory in KEPT_BLOCKS blocks. ``$CROSSENT_KEEP_MEMORY=0`` gives everything back at once,
+  ``crossent.empty_cache()`` what is kept now.
 
 A tensor owns its memory as any other does: views, storages and autograd hold it, and it is kept only
 when the last of them is gone. Only its storage cannot be resized.

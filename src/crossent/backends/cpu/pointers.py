@@ -61,7 +61,11 @@ float16_p = Pointer("float16")
 bfloat16_p = Pointer("bfloat16")
 int64_p = Pointer("int64")
 
-STORAGE = {FLOAT32: float32_p, BFLOAT16: bfloat16_p, FLOAT16: float16_p, FLOAT64: float64_p}
+# The storage types of tensors by compute type (``layout.stored_in`` says the same to Python).
+STORAGE = {
+    types.float32: {FLOAT32: float32_p, BFLOAT16: bfloat16_p, FLOAT16: float16_p},
+    types.float64: {FLOAT64: float64_p},
+}
 
 
 def size_of(element):

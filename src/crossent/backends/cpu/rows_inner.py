@@ -13,45 +13,37 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossent.backends.cpu.blocks import KERNEL, PART, affine, copy, fill, prefetch, store
+from crossent.backends.cpu.blocks import KERNEL, PART, affine, copy, fill, store, sum_of
 from crossent.backends.cpu.elementary import number
 from crossent.backends.cpu.lanes import (
     add_z_loss,
-    bend_lanes,
     cap_lanes,
     coefficients,
     divide,
     dot_add,
-    exp_add,
-    exp_lanes,
+    exp_sums,
     fetch,
-    fetch_top,
+    fetch_tops,
     flush,
-    gradient_in,
     gradient_off,
-    gradient_out,
     gradient_q,
-    inverse_exp,
+    gradients_in,
+    gradients_out,
     log_lanes,
     mask,
-    minus_own,
-    minus_product,
     own_term,
     plain_coefficients,
-    raise_top,
+    raise_tops,
     reference,
     row_value,
     scale_lanes,
     shifted_add,
     slope_lanes,
-    surprise_lanes,
     tilt_add,
     times,
-    to_scale,
 )
 from crossent.backends.cpu.layout import INT64, VECTORS
 from crossent.backends.cpu.places import (
-    given_of,
     grid_of,
     item_bytes,
     kind_of,
@@ -60,7 +52,7 @@ from crossent.backends.cpu.places import (
     settings,
     start_of,
 )
-from crossent.backends.cpu.pointers import int64_at
+from crossent.backends.cpu.pointers import address_of, float64_at, int64_at
 from crossent.backends.cpu.transposed import by_rows, load_rows, store_rows
 
 PART_TERMS = 32
@@ -154,20 +146,19 @@ def read_tile(
     step, item = logits.across * item_bytes(logits.kind), item_bytes(logits.kind)
     plain = not (mapped or softcap != 0 or skipped)
     turned = plain and by_rows(tile, logits, count)
-    if turned:
-        load_rows(tile, grid, start, logits, count)
-    for c in range(V):
-        block = tile + c * W
+    if plain and logits.inner == 1:
+        fetch_tops(tile, count, W, V, start, top, logits.kind, step)
+    else:
+        keep, scale = vectors + KEEP * W, vectors + SCALE * W
         if turned:
-            raise_top(block, count, top)
-        elif plain and logits.inner == 1:
-            fetch_top(block, count, start + c * step, top, logits.kind, logits.inner)
+            load_rows(tile, grid, start, logits, count)
         else:
-            keep, scale = vectors + KEEP * W, vectors + SCALE * W
-            load_class(block, count, width, start, logits, c, keep, skipped, scale, mapped, softcap)
-            raise_top(block, width, top)
-        if keep_z:
-            copy(z_tile + c * W, width, block)
+            for c in range(V):
+                load_class(tile + c * W, count, width, start, logits, c, keep, skipped, scale, mapped, softcap)
+        raise_tops(tile, width, W, V, top)
+    if keep_z:
+        for c in range(V):
+            copy(z_tile + c * W, width, tile + c * W)
     y, z_y = vectors + Y * W, vectors + ZY * W
     for lane in range(count):
         z_y[lane] = tile[max(int(y[lane]), 0) * W + lane]
@@ -200,17 +191,15 @@ def read_tile(
                 flush(vectors + TILT * W, width, part)
         flush(vectors + TILT * W, width, part)
     # While exponentials are taken, the next tile is on its way: no prefetcher sees a pattern in classes far apart.
-    ahead = min(W, grid.inner - i - W) if logits.inner == 1 else 0
-    for c in range(V):
-        prefetch(start + W * item + c * step, ahead * item)
-        exp_add(tile + c * W, width, ref, part)
-        if c % PART_TERMS == PART_TERMS - 1:
-            flush(total, width, part)
-    flush(total, width, part)
+    far = logits.inner == 1 and i + W < grid.inner
+    ahead, by_class, by_lane = (start + W * item, step, item) if far else (address_of(tile), 0, 0)
+    for c in range(0, V, PART_TERMS):
+        exp_sums(tile + c * W, width, W, min(PART_TERMS, V - c), ref, part, ahead + c * by_class, by_class, by_lane)
+        flush(total, width, part)
 
 
 @njit(**PART)
-def finish_tile(vectors, grid, row, count, width, skipped, stats, stride, loss, numbers, columns, flags, keep):
+def finish_tile(vectors, grid, row, count, width, skipped, stats, stride, loss, sum_at, numbers, columns, flags, keep):
     """Statistics, losses and coefficients of a tile's rows from the sums."""
     W = grid.lanes
     top, total, dot, mass = vectors + TOP * W, vectors + TOTAL * W, vectors + DOT * W, vectors + MASS * W
@@ -226,15 +215,22 @@ def finish_tile(vectors, grid, row, count, width, skipped, stats, stride, loss, 
             if skipped:
                 mask(extra, width, vectors + KEEP * W)
             write_vector(stats + k * stride * item, extra, count, row, grid.row_inner)
-    if loss != 0:
+    if keep:
+        lane_vector(hard, count, columns.row_factor, row, grid.row_inner, 1.0)
+    if loss != 0 or sum_at != 0:
         row_value(extra, width, mass, log_sum, dot)
         if numbers.z_loss != 0:
             add_z_loss(extra, width, top, log_sum, numbers.z_loss)
         if skipped:
             mask(extra, width, vectors + KEEP * W)
-        write_vector(loss, extra, count, row, grid.row_inner)
+        if loss != 0:
+            write_vector(loss, extra, count, row, grid.row_inner)
+        if sum_at != 0:
+            times(extra, width, hard)
+            if skipped:
+                mask(extra, width, vectors + KEEP * W)
+            float64_at(sum_at)[0] = float(sum_of(extra, count))
     if keep:
-        lane_vector(hard, count, columns.row_factor, row, grid.row_inner, 1.0)
         affine(hard, width, numbers.factor, 0.0)
         if skipped:
             mask(hard, width, vectors + KEEP * W)
@@ -257,16 +253,16 @@ def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, num
         times(hard, width, scale)
     times(own, width, hard)
     plain = target.kind == INT64 and numbers.off == 0 and numbers.softcap == 0
-    turned = plain and by_rows(tile, out, count)
+    if plain and out.inner == 1:
+        aligned = 1 if flags.past_caches != 0 and (start | size) % 64 == 0 and count % 16 == 0 else 0
+        gradients_out(tile, count, W, V, start, soft, own, y, out.kind, size, aligned)
+        return
+    if plain and by_rows(tile, out, count):
+        gradients_in(tile, count, W, V, soft, own, y)
+        store_rows(tile, grid, start, out, count)
+        return
     for c in range(V):
         block = tile + c * W
-        if turned:
-            gradient_in(block, width, soft, own, y, number(vectors, c))
-            continue
-        if plain and out.inner == 1:
-            to = start + c * size
-            gradient_out(block, count, to, soft, own, y, number(vectors, c), out.kind, out.inner, flags.past_caches)
-            continue
         if target.kind != INT64:
             load_lanes_q(q, count, target_start, target, c, columns, numbers)
             gradient_q(block, width, soft, hard, q)
@@ -278,16 +274,14 @@ def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, num
         if numbers.softcap != 0:
             slope_lanes(block, width, z_tile + c * W, scale, 1.0 / numbers.softcap)
         store(block, count, start + c * size, 1.0, 0.0, out.kind, out.inner, flags.past_caches)
-    if turned:
-        store_rows(tile, grid, start, out, count)
 
 
 @njit(**KERNEL)
 def loss_inner(scratch, a, first, last):
     """``loss_last`` for tiles of rows: statistics, losses and gradient. Returns the first bad row, or -1."""
-    numbers, columns, flags = settings(a, 23)
+    numbers, columns, flags = settings(a, 25)
     grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
-    stats, stride, loss = a[20], a[21], a[22]
+    stats, stride, loss, sums = a[20], a[21], a[22], a[23]  # of sums: one per tile
     W, V = grid.lanes, grid.classes
     tile = scratch + VECTORS * W
     z_tile = tile + V * W
@@ -319,82 +313,10 @@ def loss_inner(scratch, a, first, last):
             keep and numbers.softcap != 0,
             flags.tilt != 0,
         )
-        finish_tile(scratch, grid, row, count, width, skipped, stats, stride, loss, numbers, columns, flags, keep)
+        sum_at = sums + 8 * position if sums != 0 else 0
+        finish_tile(
+            scratch, grid, row, count, width, skipped, stats, stride, loss, sum_at, numbers, columns, flags, keep
+        )
         if keep:
             write_tile(scratch, tile, z_tile, grid, target, out, o, i, count, width, numbers, columns, flags)
-    return -1
-
-
-@njit(**KERNEL)
-def grad_inner(scratch, a, first, last):
-    """``grad_last`` for tiles of rows: the gradient from known statistics. Returns the first bad row, or -1."""
-    numbers, columns, flags = settings(a, 31)
-    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
-    target_grad, given = place(a, 20), given_of(a, 25)
-    W, V, softcap = grid.lanes, grid.classes, numbers.softcap
-    y, keep, own, top = scratch + Y * W, scratch + KEEP * W, scratch + OWN * W, scratch + TOP * W
-    log_sum, soft, hard, bend = scratch + LOG_SUM * W, scratch + SOFT * W, scratch + HARD * W, scratch + BEND * W
-    q, scale, shrink, block = scratch + Q * W, scratch + SCALE * W, scratch + SHRINK * W, scratch + BLOCK * W
-    z, total, extra = scratch + Z * W, scratch + TO_SCALE * W, scratch + EXTRA * W
-    mapped = numbers.scale != 1 or columns.row_scale != 0
-    across = (grid.inner + W - 1) // W
-    for position in range(grid.first, grid.last):
-        o, i = position // across, position % across * W
-        count = min(W, grid.inner - i)
-        width = min(W, (count + 15) // 16 * 16)
-        row = o * grid.row_outer + i * grid.row_inner
-        bad, skipped = read_targets(target, grid, o, i, count, scratch, columns, numbers, flags)
-        if bad >= 0:
-            return row + bad * grid.row_inner
-        lane_vector(scale, count, columns.row_scale, row, grid.row_inner, numbers.scale)
-        for k in range(5):
-            vector = top if k == 0 else log_sum if k == 1 else soft if k == 2 else hard if k == 3 else bend
-            lane_vector(vector, count, given[k], row, grid.row_inner, 0.0)
-            if skipped:
-                mask(vector, width, keep)
-        inverse_exp(shrink, width, log_sum)
-        fill(total, width, 0.0)
-        times(own, width, hard)
-        start, out_start, target_start = start_of(logits, o, i), start_of(out, o, i), start_of(target, o, i)
-        for c in range(V):
-            load_class(block, count, width, start, logits, c, keep, skipped, scale, mapped, softcap)
-            copy(z, width, block)
-            if target_grad.address != 0:
-                w = numbers.on * of_row(scratch, columns.weight, c, 1.0)
-                surprise_lanes(q, width, z, top, log_sum, hard, w)
-                at = start_of(target_grad, o, i) + c * item_bytes(target_grad.kind) * target_grad.across
-                store(q, count, at, 1.0, 0.0, target_grad.kind, target_grad.inner, 0)
-            exp_lanes(block, width, top, shrink)
-            if given.bend != 0:
-                bend_lanes(block, width, z, top, soft, bend)
-            else:
-                times(block, width, soft)
-            if target.kind != INT64:
-                load_lanes_q(q, count, target_start, target, c, columns, numbers)
-                minus_product(block, width, hard, q)
-            else:
-                off = numbers.off * of_row(scratch, columns.weight, c, 1.0)
-                minus_own(block, width, hard, own, y, number(scratch, c), off)
-            if softcap != 0:
-                fill(extra, width, 1.0)
-                slope_lanes(block, width, z, extra, 1.0 / softcap)
-            if given.scale != 0:
-                fetch(z, count, start + c * logits.across * item_bytes(logits.kind), logits.kind, logits.inner)
-                to_scale(total, width, block, z)
-            if mapped:
-                times(block, width, scale)
-            store(
-                block,
-                count,
-                out_start + c * item_bytes(out.kind) * out.across,
-                1.0,
-                0.0,
-                out.kind,
-                out.inner,
-                flags.past_caches,
-            )
-        if given.scale != 0:
-            if skipped:
-                mask(total, width, keep)
-            write_vector(given.scale, total, count, row, grid.row_inner)
     return -1

@@ -6,8 +6,6 @@ exponentiated against the maximum so far, and what has been summed is rescaled w
 gradient with one factor per block: one exp per element, one read and one write of memory, and the
 same kernel whether ``out`` is fresh or the logits themselves, since no loop touches both.
 
-``grad_last`` makes the gradient from statistics that are already known (and may be merged ones).
-
 Sums of blocks are added in float64, so an error does not grow with V.
 """
 
@@ -21,34 +19,30 @@ from crossent.backends.cpu.blocks import (
     KERNEL,
     PART,
     affine,
-    bend_by,
-    cap_z,
+    cap_from,
     combine,
-    copy,
+    combine_from,
     cross_entropy,
-    dot_finite,
+    dot_from,
     dot_shifted,
     exp_from,
     exp_sum,
     fill,
     load,
     multiply,
-    prefetch,
     scale_z,
     store,
+    store_sloped,
     sum_exp,
     sum_exp_from,
     sum_shifted,
-    surprise,
     tilt_sum,
-    times_slope,
     top_of,
 )
 from crossent.backends.cpu.elementary import exp, log, number
 from crossent.backends.cpu.layout import BLOCK, INT64
 from crossent.backends.cpu.places import (
     class_of,
-    given_of,
     grid_of,
     item_bytes,
     max_of,
@@ -58,7 +52,7 @@ from crossent.backends.cpu.places import (
     settings,
     start_of,
 )
-from crossent.backends.cpu.pointers import pointer_at, prefetch_line
+from crossent.backends.cpu.pointers import float64_at, pointer_at, prefetch_line
 
 AHEAD = 2  # blocks between what is read and what is asked for
 
@@ -75,11 +69,13 @@ def load_q(q, target, start, b, n, weight, on, off):
 @njit(**PART)
 def load_z(block, n, logits, start, b, scale, softcap):
     """z of classes b .. b + n, padded with -inf, and its maximum."""
-    top = load(block, n, start + b * logits.across * item_bytes(logits.kind), logits.kind, logits.across)
+    at = start + b * logits.across * item_bytes(logits.kind)
     if softcap != 0:
-        top = cap_z(block, n, scale / softcap, softcap)
-    elif scale != 1:
-        top = scale_z(block, n, scale)
+        top = cap_from(block, n, at, scale / softcap, softcap, logits.kind, logits.across)
+    else:
+        top = load(block, n, at, logits.kind, logits.across)
+        if scale != 1:
+            top = scale_z(block, n, scale)
     fill(block + n, padded(n) - n, -np.inf)
     return top
 
@@ -118,20 +114,19 @@ def read_row(scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
     q = scratch + BLOCK
     start, target_start = start_of(logits, o, i), start_of(target, o, i)
-    ahead = item_bytes(logits.kind)
+    item, target_item = item_bytes(logits.kind), item_bytes(target.kind)
+    step, target_step = item if logits.across == 1 else 0, target_item if target.across == 1 else 0
     by_index = target.kind == INT64
     top, ref, z_y = number(scratch, -np.inf), number(scratch, 0.0), number(scratch, 0.0)
     total, dot, mass, tilted = 0.0, 0.0, 0.0, 0.0
     for b in range(0, classes, BLOCK):
         n = min(BLOCK, classes - b)
         block = e_row + b if keep else scratch
-        top = max_of(load_z(block, n, logits, start, b, scale, softcap), top)
-        if logits.across == 1:
-            prefetch(start + (b + n) * ahead, min(BLOCK, classes) * ahead)
+        z = z_row + b if keep and softcap != 0 else block
+        ahead = start + (b * logits.across + AHEAD * BLOCK) * item
+        top = max_of(load_z(z, n, logits, start, b, scale, softcap), top)
         if y >= b and y < b + n:
-            z_y = block[y - b]
-        if keep and softcap != 0:
-            copy(z_row + b, n, block)
+            z_y = z[y - b]
         # A row that begins with -inf only has no reference yet: exp(-inf - 0) = 0.
         new_ref = number(scratch, 0.0) if top == -np.inf else top
         if new_ref != ref:
@@ -144,26 +139,32 @@ def read_row(scratch, refs, e_row, z_row, grid, logits, target, o, i, y, numbers
                 dot += mass * down
             ref = new_ref
         if not by_index:
-            load_q(q, target, target_start, b, n, columns.weight, numbers.on, numbers.off)
-            dots, weight = dot_shifted(block, n, q, ref)
+            if columns.weight == 0:
+                at = target_start + b * target.across * target_item
+                more = at + AHEAD * BLOCK * target_item
+                on, off = number(scratch, numbers.on), number(scratch, numbers.off)
+                dots, weight = dot_from(z, n, at, ref, on, off, more, target_step, target.kind, target.across)
+            else:
+                load_q(q, target, target_start, b, n, columns.weight, numbers.on, numbers.off)
+                dots, weight = dot_shifted(z, n, q, ref)
             dot += dots
             mass += weight
         elif numbers.off != 0:
             if columns.weight != 0:
                 w = pointer_at(scratch, columns.weight) + b
-                dots, weight = dot_shifted(block, n, w, ref)
+                dots, weight = dot_shifted(z, n, w, ref)
                 dot += numbers.off * dots
                 mass += numbers.off * weight
             else:
-                dot += numbers.off * sum_shifted(block, n, ref)
+                dot += numbers.off * sum_shifted(z, n, ref)
                 mass += numbers.off * n
         if tilt:
-            tilted += tilt_sum(block, n, ref)
+            tilted += tilt_sum(z, n, ref)
         if keep:
             refs[b // BLOCK] = ref
-            total += exp_sum(block, padded(n), ref)
+            total += exp_sum(block, padded(n), z, ref, ahead, step)
         else:
-            total += sum_exp(block, padded(n), ref)
+            total += sum_exp(block, padded(n), ref, ahead, step)
     return top, total, dot, mass, tilted, z_y
 
 
@@ -212,30 +213,39 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
         block, at = e_row + b, b + BLOCK if y < b or y >= b + n else y - b
         down = float(refs[b // BLOCK]) - float(top)  # above 0 only where a block is all -inf and its exponentials are 0
         factor = number(scratch, soft * exp(down if down <= 0.0 else down * 0.0))
-        if at >= n and by_index and softcap == 0 and (columns.weight == 0 or off == 0):
-            store(block, n, start + b * size, factor, off, out.kind, out.across, flags.past_caches)
-            continue
-        if not by_index:
+        shift = off
+        if not by_index and columns.weight == 0:
+            at_q = target_start + b * target.across * item_bytes(target.kind)
+            combine_from(block, n, at_q, factor, on, off, target.kind, target.across)
+        elif not by_index:
             load_q(q, target, target_start, b, n, columns.weight, numbers.on, numbers.off)
             combine(block, n, q, factor, hard)
         elif columns.weight != 0 and off != 0:
             combine(block, n, pointer_at(scratch, columns.weight) + b, factor, off)
-        else:
+        elif at < n:
             affine(block, n, factor, -off)
-        if at < n:
+        if not by_index or at < n or (columns.weight != 0 and off != 0):  # the block is what is stored
+            factor, shift = number(scratch, 1.0), number(scratch, 0.0)
+        if by_index and at < n:
             block[at] -= on
+        to = start + b * size
         if softcap != 0:
-            times_slope(block, n, z_row + b, scale, 1.0 / softcap)
-        store(block, n, start + b * size, 1.0, 0.0, out.kind, out.across, flags.past_caches)
+            inverse = 1.0 / softcap
+            store_sloped(
+                block, n, to, z_row + b, factor, shift, scale, inverse, out.kind, out.across, flags.past_caches
+            )
+        else:
+            store(block, n, to, factor, shift, out.kind, out.across, flags.past_caches)
 
 
 @njit(**KERNEL)
 def loss_last(scratch, a, first, last):
-    """Statistics (``stats`` != 0: five vectors ``stride`` apart), row losses (``loss`` != 0) and gradient
-    (``out`` != 0) of rows first .. last. Returns the first row with a target out of range, or -1."""
-    numbers, columns, flags = settings(a, 23)
+    """Statistics (``stats`` != 0: five vectors ``stride`` apart), row losses (``loss`` != 0), their sums over ``group``
+    rows (``sums`` != 0, float64) and gradient (``out`` != 0) of rows first .. last. Returns the first row with a
+    target out of range, or -1."""
+    numbers, columns, flags = settings(a, 25)
     grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
-    stats, stride, loss = a[20], a[21], a[22]
+    stats, stride, loss, sums, group = a[20], a[21], a[22], a[23], a[24]
     classes = grid.classes
     refs = scratch + 2 * BLOCK
     e_row = refs + padded(classes // BLOCK + 1)
@@ -299,14 +309,18 @@ def loss_last(scratch, a, first, last):
             to[3 * stride + row] = number(scratch, mass)
             if flags.tilt:
                 to[4 * stride + row] = number(scratch, tilted / total)
-        if loss != 0:
+        share = of_row(scratch, columns.row_factor, row, 1.0)
+        if loss != 0 or sums != 0:
             lse = float(top) + log_sum
             value = cross_entropy(mass, log_sum, dot)
             if numbers.z_loss != 0:
                 value += numbers.z_loss * lse * lse
-            pointer_at(scratch, loss)[row] = number(scratch, value)
+            if loss != 0:
+                pointer_at(scratch, loss)[row] = number(scratch, value)
+            if sums != 0:
+                float64_at(sums)[position // group] += float(share) * value
         if keep:
-            hard = numbers.factor * of_row(scratch, columns.row_factor, row, 1.0)
+            hard = numbers.factor * share
             soft = mass if numbers.z_loss == 0 else mass + 2.0 * numbers.z_loss * (float(top) + log_sum)
             write_row(
                 scratch,
@@ -327,74 +341,4 @@ def loss_last(scratch, a, first, last):
                 hard * soft / total,
                 hard,
             )
-    return -1
-
-
-@njit(**KERNEL)
-def grad_last(scratch, a, first, last):
-    """out = softmax * (soft + bend * (z - max)) - hard * q, times dz/dx, from known statistics; on request
-    sum_c dz_c dz_c/dscale per row and the gradient to probabilities. Returns the first bad row, or -1."""
-    numbers, columns, flags = settings(a, 31)
-    grid, logits, target, out = grid_of(a, first, last), place(a, 5), place(a, 10), place(a, 15)
-    target_grad, given = place(a, 20), given_of(a, 25)
-    classes, softcap = grid.classes, number(scratch, numbers.softcap)
-    q, z = scratch + BLOCK, scratch + 2 * BLOCK
-    by_index = target.kind == INT64
-    one = number(scratch, 1.0)
-    for position in range(grid.first, grid.last):
-        o, i = position // grid.inner, position % grid.inner
-        row = o * grid.row_outer + i * grid.row_inner
-        y = -1
-        if by_index:
-            y = class_of(target, o, i)
-            if flags.has_skip and y == flags.skip:
-                zero_row(scratch, out, o, i, classes, flags.past_caches)
-                if given.scale != 0:
-                    pointer_at(scratch, given.scale)[row] = 0.0
-                continue
-            if y < 0 or y >= classes:
-                return row
-        scale = of_row(scratch, columns.row_scale, row, numbers.scale)
-        top, log_sum = pointer_at(scratch, given.max)[row], pointer_at(scratch, given.log_sum)[row]
-        soft, hard = pointer_at(scratch, given.soft)[row], pointer_at(scratch, given.hard)[row]
-        bend = of_row(scratch, given.bend, row, 0.0)
-        shrink = number(scratch, exp(-float(log_sum)))
-        off, on = number(scratch, hard * numbers.off), number(scratch, hard * numbers.on)
-        if by_index:
-            on *= of_row(scratch, columns.weight, y, 1.0)
-        start, out_start = start_of(logits, o, i), start_of(out, o, i)
-        target_start, size = start_of(target, o, i), item_bytes(out.kind) * out.across
-        to_scale = 0.0
-        for b in range(0, classes, BLOCK):
-            n = min(BLOCK, classes - b)
-            load_z(scratch, n, logits, start, b, scale, softcap)
-            copy(z, n, scratch)
-            if target_grad.address != 0:
-                surprise(q, n, z, top, log_sum, on)
-                if columns.weight != 0:
-                    multiply(q, n, pointer_at(scratch, columns.weight) + b)
-                at = start_of(target_grad, o, i) + b * item_bytes(target_grad.kind) * target_grad.across
-                store(q, n, at, 1.0, 0.0, target_grad.kind, target_grad.across, 0)
-            exp_sum(scratch, padded(n), top)
-            factor = shrink * soft
-            if given.bend != 0:
-                bend_by(scratch, n, z, top, soft, bend)
-                factor = shrink
-            if not by_index:
-                load_q(q, target, target_start, b, n, columns.weight, numbers.on, numbers.off)
-                combine(scratch, n, q, factor, hard)
-            elif columns.weight != 0 and off != 0:
-                combine(scratch, n, pointer_at(scratch, columns.weight) + b, factor, off)
-            else:
-                affine(scratch, n, factor, -off)
-            if y >= b and y < b + n:
-                scratch[y - b] -= on
-            if softcap != 0:
-                times_slope(scratch, n, z, one, 1.0 / softcap)
-            if given.scale != 0:
-                load(z, n, start + b * logits.across * item_bytes(logits.kind), logits.kind, logits.across)
-                to_scale += dot_finite(scratch, n, z)
-            store(scratch, n, out_start + b * size, scale, 0.0, out.kind, out.across, flags.past_caches)
-        if given.scale != 0:
-            pointer_at(scratch, given.scale)[row] = number(scratch, to_scale)
     return -1

@@ -9,9 +9,8 @@ from crossent.backends.cpu.blocks import (
     KERNEL,
     affine,
     combine,
-    copy,
     dot_finite,
-    exp_sum,
+    exp_from,
     fill,
     load,
     store,
@@ -22,13 +21,13 @@ from crossent.backends.cpu.blocks import (
 from crossent.backends.cpu.elementary import exp, log, number
 from crossent.backends.cpu.lanes import (
     add_to,
-    exp_add,
+    exp_totals,
     fetch,
     flush,
     log_lanes,
     log_probs_of,
     pull,
-    raise_top,
+    raise_tops,
     reference,
     slope_lanes,
     times,
@@ -48,7 +47,6 @@ from crossent.backends.cpu.places import (
 from crossent.backends.cpu.pointers import pointer_at
 from crossent.backends.cpu.rows_inner import BLOCK as LANES_BLOCK
 from crossent.backends.cpu.rows_inner import (
-    EXTRA,
     KEEP,
     LOG_SUM,
     PART_SUM,
@@ -65,7 +63,7 @@ from crossent.backends.cpu.rows_inner import (
     load_class,
     write_vector,
 )
-from crossent.backends.cpu.rows_last import load_z
+from crossent.backends.cpu.rows_last import AHEAD, load_z
 
 
 @njit(**KERNEL)
@@ -79,6 +77,8 @@ def log_softmax_last(scratch, a, first, last):
         o, i = position // grid.inner, position % grid.inner
         scale = of_row(scratch, columns.row_scale, o * grid.row_outer + i * grid.row_inner, numbers.scale)
         start, size = start_of(logits, o, i), item_bytes(out.kind) * out.across
+        item = item_bytes(logits.kind)
+        step = item if logits.across == 1 else 0
         top, ref, total = number(scratch, -np.inf), number(scratch, 0.0), 0.0
         for b in range(0, classes, BLOCK):
             n = min(BLOCK, classes - b)
@@ -87,7 +87,8 @@ def log_softmax_last(scratch, a, first, last):
             if new_ref != ref and total != 0:
                 total *= exp(float(ref) - float(new_ref))
             ref = new_ref
-            total += sum_exp(z_row + b, padded(n), ref)
+            ahead = start + (b * logits.across + AHEAD * BLOCK) * item
+            total += sum_exp(z_row + b, padded(n), ref, ahead, step)
         log_sum = number(scratch, np.nan if top == -np.inf else log(total))
         to = start_of(out, o, i)
         for b in range(0, classes, BLOCK):
@@ -113,6 +114,8 @@ def log_softmax_grad_last(scratch, a, first, last):
         total, slant = 0.0, 0.0
         from_up, from_probs = start_of(upstream, o, i), start_of(log_probs, o, i)
         start, to = start_of(logits, o, i), start_of(out, o, i)
+        step = item_bytes(log_probs.kind) if log_probs.across == 1 else 0
+        ahead = AHEAD * BLOCK * step
         for b in range(0, classes, BLOCK):
             n = min(BLOCK, classes - b)
             at = from_up + b * item_bytes(upstream.kind) * upstream.across
@@ -121,8 +124,7 @@ def log_softmax_grad_last(scratch, a, first, last):
         for b in range(0, classes, BLOCK):
             n = min(BLOCK, classes - b)
             at = from_probs + b * item_bytes(log_probs.kind) * log_probs.across
-            load(scratch, n, at, log_probs.kind, log_probs.across)
-            exp_sum(scratch, n, 0.0)
+            exp_from(scratch, n, at, one - one, at + ahead, step, log_probs.kind, log_probs.across)
             combine(scratch, n, g_row + b, -total, -1.0)
             if softcap != 0:
                 load_z(other, n, logits, start, b, scale, softcap)
@@ -143,7 +145,7 @@ def log_softmax_inner(scratch, a, first, last):
     numbers, columns, flags = settings(a, 15)
     grid, logits, out = grid_of(a, first, last), place(a, 5), place(a, 10)
     W, V, softcap = grid.lanes, grid.classes, number(scratch, numbers.softcap)
-    tile, scale, extra = scratch + VECTORS * W, scratch + SCALE * W, scratch + EXTRA * W
+    tile, scale = scratch + VECTORS * W, scratch + SCALE * W
     top, ref, total, part = scratch + TOP * W, scratch + REF * W, scratch + TOTAL * W, scratch + PART_SUM * W
     log_sum = scratch + LOG_SUM * W
     mapped = numbers.scale != 1 or columns.row_scale != 0
@@ -159,16 +161,12 @@ def log_softmax_inner(scratch, a, first, last):
         fill(total, width, 0.0)
         fill(part, width, 0.0)
         for c in range(V):
-            block = tile + c * W
-            load_class(block, count, width, start, logits, c, scratch + KEEP * W, 0, scale, mapped, softcap)
-            raise_top(block, width, top)
+            load_class(tile + c * W, count, width, start, logits, c, scratch + KEEP * W, 0, scale, mapped, softcap)
+        raise_tops(tile, width, W, V, top)
         reference(ref, width, top)
-        for c in range(V):
-            copy(extra, width, tile + c * W)
-            exp_add(extra, width, ref, part)
-            if c % PART_TERMS == PART_TERMS - 1:
-                flush(total, width, part)
-        flush(total, width, part)
+        for c in range(0, V, PART_TERMS):
+            exp_totals(tile + c * W, width, W, min(PART_TERMS, V - c), ref, part)
+            flush(total, width, part)
         log_lanes(log_sum, width, total, top)
         for c in range(V):
             log_probs_of(tile + c * W, width, top, log_sum)

@@ -1,4 +1,6 @@
-"""A few Python threads that share the rows of one call. Kernels release the GIL.
+"""The rows of one call on several threads: those of torch's own team (``team.py``), else a few of Python's.
+
+Kernels release the GIL. What follows is about Python's threads.
 
 The calling thread works too. It posts the job for the others and takes part after part itself, so a
 call finishes even if no other thread ever comes (after a fork, at interpreter shutdown, while all
@@ -20,10 +22,13 @@ from queue import SimpleQueue
 
 import torch
 
+from crossent.backends.cpu import machine, team
+
 # Below this much work for one thread (ns) a second one costs more than it brings: waking takes 20-40 us.
 WORTH_SHARING_NS = 100_000
 # More parts than threads: a thread that is interrupted holds the others up for one part, not for its whole share.
 PARTS_PER_THREAD = 4
+PART_NS = 25_000  # but none shorter than this
 
 KEPT_BYTES = 8 << 20  # working memory that a thread keeps between calls, at most
 
@@ -119,10 +124,28 @@ def plan(rows: int, row_ns: float, grain: int = 1) -> list[tuple[int, int]]:
     if threads == 1 or rows <= grain or rows * row_ns < WORTH_SHARING_NS:
         return [(0, rows)]
     units = -(-rows // grain)
-    parts = min(units, threads * PARTS_PER_THREAD, max(threads, int(rows * row_ns / WORTH_SHARING_NS)))
+    parts = min(units, threads * PARTS_PER_THREAD, max(threads, int(rows * row_ns / PART_NS)))
     edges = [units * part // parts * grain for part in range(parts + 1)]
     edges[-1] = rows
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
+
+
+def share(entry: machine.Entry, packed: bytes, ranges: list[tuple[int, int]], size: int) -> list[int]:
+    """A kernel on every range, with ``size`` bytes of scratch per thread; the results in the order of the ranges."""
+    size = -(-size // 64) * 64
+    helpers = min(len(ranges), torch.get_num_threads())
+    if helpers > 1:
+        with scratch(size * helpers, helpers) as address:
+            edges = [ranges[0][0], *(last for _, last in ranges)]
+            results = team.run(entry, packed, edges, address, size, helpers)
+        if results is not None:
+            return results
+
+    def work(first: int, last: int) -> int:
+        with scratch(size) as address:
+            return entry(address, packed, first, last)
+
+    return run(ranges, work)
 
 
 def run(ranges: list[tuple[int, int]], work: Callable[[int, int], int]) -> list[int]:
@@ -149,10 +172,10 @@ def run(ranges: list[tuple[int, int]], work: Callable[[int, int], int]) -> list[
 
 
 @contextlib.contextmanager
-def scratch(size: int) -> Generator[int]:
+def scratch(size: int, threads: int = 1) -> Generator[int]:
     """Address of at least ``size`` bytes of this thread's own working memory (contents: anything), on a cache line.
 
-    Kept from call to call (2 us to allocate, 100 us to touch 513 KB anew) up to KEPT_BYTES per thread.
+    Kept from call to call (2 us to allocate, 100 us to touch 513 KB anew) up to KEPT_BYTES per thread that it is for.
     """
     buffer = getattr(_local, "buffer", None)
     _local.buffer = None  # a signal handler that calls in here meanwhile gets memory of its own
@@ -161,5 +184,5 @@ def scratch(size: int) -> Generator[int]:
     try:
         yield -(-buffer.data_ptr() // 64) * 64
     finally:
-        if buffer.numel() <= KEPT_BYTES:
+        if buffer.numel() <= KEPT_BYTES * threads:
             _local.buffer = buffer

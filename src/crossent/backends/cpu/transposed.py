@@ -103,7 +103,7 @@ def _function(module, name, body, tile):
     pointer, lanes, address, n, kind, stride = function.args
     nowhere = function.append_basic_block("unreachable")
     switch = builder.switch(kind, nowhere)
-    for value, storage in STORAGE.items():
+    for value, storage in STORAGE[tile.value].items():
         builder.position_at_end(block := function.append_basic_block(storage.element))
         switch.add_case(ir.Constant(_I64, value), block)
         emit = Emit(builder, tile.value, 64 // size_of(tile.element))

@@ -102,7 +102,7 @@ def soon(address, step):
         emit_prefetch(emit.builder, emit.builder.add(base, emit.builder.mul(emit.index, step[1])))
 
 
-class _Emit(elementary.Emit):
+class Emit(elementary.Emit):
     """Instructions on ``width`` numbers at element ``index`` of every pointer."""
 
     def __init__(self, builder, kind, width, index):
@@ -118,7 +118,7 @@ class _Emit(elementary.Emit):
         return self.splat(x)
 
 
-class _Memory:
+class Memory:
     """A pointer in a body: ``p[...]`` is its elements of this step."""
 
     def __init__(self, emit, pointer_type, value, stride, past_caches):
@@ -136,14 +136,14 @@ class _Memory:
 
 def _trace(body, builder, kind, width, index, arguments, way):
     """Instructions of one step; the values the body returns, as a tuple."""
-    emit = _Emit(builder, kind, width, index)
+    emit = Emit(builder, kind, width, index)
     values = []
     for k, (typ, value) in enumerate(arguments):
         if isinstance(typ, Pointer):
             if way is not None and k == way.argument:
-                values.append(_Memory(emit, typ, value, way.stride, way.past_caches and width > 1))
+                values.append(Memory(emit, typ, value, way.stride, way.past_caches and width > 1))
             else:
-                values.append(_Memory(emit, typ, value, None, False))
+                values.append(Memory(emit, typ, value, None, False))
         elif isinstance(typ, types.Integer):
             values.append((emit, value))
         else:
@@ -162,7 +162,7 @@ def _fold(builder, kind, width, vector, join):
         for start in (0, half):
             mask = ir.Constant(ir.VectorType(i32, half), list(range(start, start + half)))
             parts.append(builder.shuffle_vector(vector, vector, mask))
-        vector = join(_Emit(builder, kind, half, None), *parts)
+        vector = join(Emit(builder, kind, half, None), *parts)
         if half == 1:
             vector = builder.extract_element(vector, ir.Constant(i32, 0))
         width = half
@@ -198,7 +198,7 @@ def _emit_body(builder, body, kind, n, arguments, joins, way):
                 at = builder.add(index, ir.Constant(_I64, w * k))
                 parts = _trace(body, builder, kind, w, at, arguments, way)
                 for slot, part, (join, _) in zip(single if w == 1 else wide[k], parts, joins, strict=True):
-                    builder.store(join(_Emit(builder, kind, w, None), part, builder.load(slot)), slot)
+                    builder.store(join(Emit(builder, kind, w, None), part, builder.load(slot)), slot)
 
     begin = ir.Constant(_I64, 0)
     if way is not None and way.past_caches:
@@ -219,15 +219,15 @@ def _emit_body(builder, body, kind, n, arguments, joins, way):
     for r, (join, _) in enumerate(joins):
         total = builder.load(wide[0][r])
         for k in range(1, UNROLL):
-            total = join(_Emit(builder, kind, width, None), total, builder.load(wide[k][r]))
+            total = join(Emit(builder, kind, width, None), total, builder.load(wide[k][r]))
         total = _fold(builder, kind, width, total, join)
-        results.append(join(_Emit(builder, kind, 1, None), total, builder.load(single[r])))
+        results.append(join(Emit(builder, kind, 1, None), total, builder.load(single[r])))
     return results
 
 
 def _start(builder, kind, width, value):
     """A variable of ``width`` numbers (a register, once optimised)."""
-    return cgutils.alloca_once_value(builder, _Emit(builder, kind, width, None).k(value))
+    return cgutils.alloca_once_value(builder, Emit(builder, kind, width, None).k(value))
 
 
 def _until_aligned(builder, n, pointer_type, address, width):
@@ -283,7 +283,7 @@ def loop(body=None, *, sums=0, tops=0, load=None, store=None) -> Any:
     return elementary.intrinsic(typed)
 
 
-def _declare(module, name, kind, argument_types, joins):
+def declare(module, name, kind, argument_types, joins):
     """The LLVM function ``name`` of these argument types, and whether its body is still to be written."""
     if name in module.globals:
         return module.globals[name], False
@@ -297,14 +297,14 @@ def _declare(module, name, kind, argument_types, joins):
     return function, True
 
 
-def _name(body, argument_types, *way):
+def name_of(body, argument_types, *way):
     pieces = [t.element if isinstance(t, Pointer) else str(t) for t in argument_types]
     return ".".join(("crossent", body.__name__, *way, *pieces))
 
 
 def _function(module, body, kind, argument_types, joins):
     """The function of a loop over pointers of known types."""
-    function, new = _declare(module, _name(body, argument_types), kind, argument_types, joins)
+    function, new = declare(module, name_of(body, argument_types), kind, argument_types, joins)
     if new:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         arguments = [pair for k, pair in enumerate(zip(argument_types, function.args, strict=True)) if k != 1]
@@ -326,7 +326,7 @@ def _return(builder, function, results):
 
 def _tensor_function(module, body, kind, argument_types, joins, tensor, is_store):
     """The function of a loop over tensor memory: a switch over storage types, and the ways through each."""
-    function, new = _declare(module, _name(body, argument_types, "tensor"), kind, argument_types, joins)
+    function, new = declare(module, name_of(body, argument_types, "tensor"), kind, argument_types, joins)
     if not new:
         return function
     builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -336,7 +336,7 @@ def _tensor_function(module, body, kind, argument_types, joins, tensor, is_store
     streamed = builder.icmp_signed("!=", past[0], ir.Constant(_I64, 0)) if is_store else None
     nowhere = function.append_basic_block("unreachable")
     switch = builder.switch(code, nowhere)
-    for value, pointer in STORAGE.items():
+    for value, pointer in STORAGE[kind].items():
         typed = [(t, a) for t, a in zip(argument_types[:own], function.args[:own], strict=True)]
         typed[tensor + 1] = (pointer, typed[tensor + 1][1])
         n = typed.pop(1)[1]
