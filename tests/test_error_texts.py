@@ -115,7 +115,7 @@ def test_xen007_target_shape() -> None:
         """\
   crossent XEN007 (target-shape): the target's shape does not fit the input's
   came:     cross_entropy(input (3, 4) float32, target (2,) int64, ignore_index=-100, reduction='mean')
-  expected: class indices (3,), or probabilities (3, 4)
+  expected: class indices (3,), or (cross_entropy only) probabilities (3, 4)
   write:    a target of one of these shapes""",
     )
 

@@ -66,7 +66,7 @@ REFUSALS: dict[str, Refusal] = {
         "target-shape",
         RuntimeError,
         "the target's shape does not fit the input's",
-        "class indices {index_shape}, or probabilities {input_shape}",
+        "class indices {index_shape}, or (cross_entropy only) probabilities {input_shape}",
         "a target of one of these shapes",
     ),
     "XEN008": Refusal(
@@ -187,14 +187,14 @@ REFUSALS: dict[str, Refusal] = {
         ValueError,
         "the denominator is {came}",
         "a number, or a tensor with one element that needs no gradient",
-        "denominator.detach()",
+        "denominator.detach(), or denominator.detach().sum() of several elements",
     ),
     "XEN034": Refusal(
         "option-shape",
         ValueError,
         "{option} is {came}",
         "{option} of shape {expected}, on the input's device",
-        "{option}.expand({expected}) or {option}.reshape({expected})",
+        "torch.as_tensor({option}, device=input.device), expanded or reshaped to {expected}",
     ),
     "XEN035": Refusal(
         "shift-without-sequence",
@@ -257,7 +257,7 @@ REFUSALS: dict[str, Refusal] = {
         RuntimeError,
         "the head {weight_shape} does not fit the input {input_shape}",
         "linear_weight (C, H) or (C, d1, ..., dK, H), linear_bias (C) or (C, d1, ..., dK), K > 0 only for (N, H) input",
-        "a head of in_features {features}",
+        "a linear_weight of in_features {features} (try .T), a linear_bias of its other dimensions",
     ),
     "XEN052": Refusal(
         "linear-dtype",
