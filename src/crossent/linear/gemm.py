@@ -92,13 +92,16 @@ def _like(hidden: Tensor, *, zero: bool) -> Tensor:
 
 
 def add_hidden(
-    head: Head, total: Tensor, d_logits: Tensor, start: int, stop: int, column: TargetColumn | None = None
+    head: Head, total: Tensor, d_logits: Tensor, start: int, stop: int, column: TargetColumn | None, hidden: Tensor
 ) -> None:
-    """d hidden of rows start to stop = d logits @ projection, and the targets' column where that is kept apart."""
+    """d hidden of rows start to stop = d logits @ projection, and the targets' column where that is kept apart.
+
+    ``hidden``: of these rows, no longer needed; overwritten where they are a copy.
+    """
     if head.source is None and total.dtype == d_logits.dtype and column is None:
         torch.mm(d_logits, head.projection, out=total[start:stop])
         return
-    d_hidden = torch.mm(d_logits, head.projection)
+    d_hidden = torch.mm(d_logits, head.projection, out=hidden if head.source is not None else None)
     if column is not None:
         d_hidden = column.add_to_hidden(d_hidden, head.projection)
     store_hidden(head, total, d_hidden, start, stop)

@@ -82,10 +82,12 @@ class Head:
         """Whether a chunk's hidden states must be copied: rows picked, or the dtype converted."""
         return self.source is not None or self.hidden.dtype != self.dtype
 
-    def hidden_rows(self, start: int, stop: int) -> Tensor:
-        """(stop - start, H) in the dtype of the products."""
+    def hidden_rows(self, start: int, stop: int, out: Tensor | None = None) -> Tensor:
+        """(stop - start, H) in the dtype of the products; in ``out`` where rows are picked and one is given."""
         if self.source is None:
             return self.hidden[start:stop].to(self.dtype)
+        if out is not None and self.hidden.dtype == self.dtype:
+            return torch.index_select(self.hidden, 0, self.source[start:stop], out=out[: stop - start])
         return self.hidden.index_select(0, self.source[start:stop]).to(self.dtype)
 
     def part(self, logits: Tensor, start: int, stop: int) -> RowProblem:

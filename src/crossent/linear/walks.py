@@ -38,9 +38,13 @@ def chunks(head: Head, backend: Backend, rows: int) -> Iterator[Chunk]:
     """Every chunk in order, all in one workspace."""
     outputs = head.projection.shape[0]
     workspace = backend.empty((min(rows, head.rows), outputs), head.dtype, head.projection.device)
+    # One memory for the picked rows of all chunks: glibc reuses no freed block for an aligned one of the same size.
+    picked = None
+    if head.source is not None:
+        picked = head.hidden.new_empty((min(rows, head.rows), head.hidden.shape[1]), dtype=head.dtype)
     for start in range(0, head.rows, rows):
         stop = min(start + rows, head.rows)
-        hidden = head.hidden_rows(start, stop)
+        hidden = head.hidden_rows(start, stop, picked)
         logits = gemm.make_logits(head, hidden, workspace[: stop - start])
         yield Chunk(start, stop, hidden, logits, head.part(logits, start, stop))
 
@@ -109,13 +113,13 @@ def consume(
     if kept is not None:
         _consume_kept(head, total, chunk, d_logits, column, kept)
     else:
-        if total.hidden is not None:
-            gemm.add_hidden(head, total.hidden, d_logits, chunk.start, chunk.stop, column)
         if total.projection is not None:
             first = chunk.start == 0 and least is None
             gemm.add_projection(total.projection, d_logits, chunk.hidden, first=first)
     if total.projection is not None and column is not None:
         column.add_to_projection(total.projection, chunk.hidden)
+    if kept is None and total.hidden is not None:  # last: it may overwrite the chunk's hidden states
+        gemm.add_hidden(head, total.hidden, d_logits, chunk.start, chunk.stop, column, chunk.hidden)
     if total.bias is not None:
         gemm.add_bias(total.bias, d_logits)
         if column is not None:
