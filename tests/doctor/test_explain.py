@@ -172,6 +172,22 @@ def test_pickle_is_never_read(tmp_path: Path) -> None:
         reading.read(tmp_path / "b.safetensors", None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cut.npz", b"PK\x03\x04 and no more"),
+        ("empty.npz", b""),
+        ("text.npz", b"hello"),
+        ("list.safetensors", (2).to_bytes(8, "little") + b"[]"),
+        ("bytes.csv", b"\xff\xfe\x00"),
+    ],
+)
+def test_a_broken_file_is_refused_in_one_sentence(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(reading.UnreadableError, match="is no readable"):
+        reading.read(tmp_path / name, None, None)
+
+
 def crossent_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "crossent", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,14 +33,17 @@ class UnreadableError(Exception):
 def read(path: Path, logits: str | None, target: str | None) -> Data:
     """Arrays by name; without names, the usual ones."""
     if path.suffix not in FORMATS:
-        raise UnreadableError(f"{path.name}: expected a name that ends in {', '.join(FORMATS)}")
+        raise UnreadableError(
+            f"{path.name}: expected a name that ends in {', '.join(FORMATS)} (no pickle: it may run anything); write: "
+            'numpy.savez("batch.npz", logits=logits.numpy(), target=target.numpy())'
+        )
     try:
         if path.suffix == ".csv":
             return _csv(path)
         arrays = _npz(path) if path.suffix == ".npz" else _safetensors(path)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise UnreadableError(f"{path.name} is no readable {path.suffix} file: {error}") from None
     return Data(_pick(arrays, logits, LOGITS, path), _integers(_pick(arrays, target, TARGETS, path)), ())
 
@@ -55,7 +59,7 @@ def _pick(arrays: dict[str, Tensor], name: str | None, usual: tuple[str, ...], p
 def _npz(path: Path) -> dict[str, Tensor]:
     import numpy
 
-    with numpy.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, numpy.load(file, allow_pickle=False) as archive:
         return {name: torch.from_numpy(archive[name]) for name in archive.files}
 
 
