@@ -19,6 +19,7 @@ from crossent.backends.protocol import RowProblem, Rows, TargetOutOfRange
 ONE_CLASS, SMOOTHED, SPELLED_OUT = 0, 1, 2  # rows.py, which needs Triton
 SCALED, CAPPED = 1, 2
 NO_SKIP = -(1 << 63)  # no class index
+REGISTERS, MOST_REGISTERS = 65536, 255  # of a multiprocessor, of a thread (NVIDIA)
 
 
 def kernel(room: str, name: str) -> Any:
@@ -27,10 +28,12 @@ def kernel(room: str, name: str) -> Any:
 
 
 def options(warps: int, arguments: dict[str, Any], *, nvidia: bool) -> dict[str, Any]:
-    """How a kernel is compiled. float64 may have every register of a thread: left alone, ptxas spills some in order to
-    have more programs at a time."""
+    """How a kernel is compiled. Left alone, ptxas spills a few registers of small programs in order to have more of
+    them at a time; in float64 and with several rows a thread may have all that there are."""
     known = {"num_warps": warps, "enable_fp_fusion": True}
-    return known | {"maxnreg": 255} if nvidia and arguments.get("WIDE") else known
+    if nvidia and (arguments.get("WIDE") or arguments.get("ROWS", 1) > 1):
+        known["maxnreg"] = min(MOST_REGISTERS, REGISTERS // (32 * warps))
+    return known
 
 
 def start(room: str, name: str, grid: tuple[int, ...], warps: int, arguments: dict[str, Any], device: Any) -> None:
