@@ -14,7 +14,7 @@ from crossent.bench.cases import BOTH, CUDA, Case
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SEED = 0
 IGNORED = -100
-WARM_ELEMENTS = 1 << 17  # of a call that is large enough not to be a small call, and costs nothing
+WARM_ELEMENTS = 1 << 20  # of a call that is large enough to start every thread, and costs little
 
 
 @dataclass(slots=True)
