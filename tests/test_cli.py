@@ -103,4 +103,5 @@ def test_warmup_says_what_is_ready_or_why_not() -> None:
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
         assert line.split(": ")[1].startswith(("ready after ", "not available"))
-    assert len(done.stdout.splitlines()) == 2
+    said = [line.split(": ")[0] for line in done.stdout.splitlines()]
+    assert said == ["cpu", "cpu float32", "gpu"], done.stdout  # the kernels, the losses; no device

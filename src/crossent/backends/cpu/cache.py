@@ -27,11 +27,12 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 
 from crossent.backends.cpu import machine
+from crossent.backends.protocol import compute_dtype
 
 # kernel -> module that holds it
 KERNELS = {
@@ -61,20 +62,16 @@ def entry(kernel: str, dtype: torch.dtype) -> machine.Entry:
     return found if found is not None else _prepare(kernel, dtype)[0]
 
 
-def warmup(progress: Callable[[str, int, int, bool], None] | None = None) -> int:
-    """Compile every kernel that is not cached yet, on all cores; how many were compiled.
-
-    ``progress(name, done, total, compiled)`` is called after each.
-    """
-    wanted = [(kernel, name) for name in COMPUTE_DTYPES for kernel in KERNELS]
+def warmup(dtypes: Iterable[torch.dtype] = COMPUTE_DTYPES.values()) -> int:
+    """Compile every kernel that is not cached yet for logits of these dtypes, on all cores; how many were compiled."""
+    names = sorted({_DTYPE_NAMES[compute_dtype(dtype)] for dtype in dtypes})
+    wanted = [(kernel, name) for name in names for kernel in KERNELS]
     base = folder()
     missing = [pair for pair in wanted if base is None or _read(base / _file(*pair)) is None]
     helpers = _start_helpers(missing) if base is not None else []
     try:
-        for done, (kernel, name) in enumerate(wanted, start=1):
+        for kernel, name in wanted:
             _prepare(kernel, COMPUTE_DTYPES[name])
-            if progress is not None:
-                progress(f"{kernel} {name}", done, len(wanted), (kernel, name) in missing)
     finally:
         for helper in helpers:
             helper.wait()
