@@ -61,6 +61,7 @@ class CallFacts:
     label_smoothing: object = 0.0
     class_dim: int | None = None
     unread: int = 0  # entries at the start of each sequence of targets that shift= leaves out
+    came: str | None = None  # the call in words, where the user passed no logits
 
 
 class LabelRange(NamedTuple):
@@ -181,6 +182,8 @@ def describe(value: object) -> str:
 
 
 def _came(call: CallFacts) -> str:
+    if call.came is not None:
+        return call.came
     parts = [f"input {describe(call.input)}", f"target {describe(call.target)}"]
     if call.weight is not None:
         parts.append(f"weight {describe(call.weight)}")

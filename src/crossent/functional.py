@@ -113,7 +113,8 @@ def cross_entropy(
         class_dim: the dimension of the classes; None is torch's 1. ``-1`` takes ``(B, T, V)`` logits with
             ``(B, T)`` targets as they are, without a copy.
         shift: with ``class_dim``: target ``t`` is predicted by the logits at ``t - shift``. Results and
-            per-row arguments stay aligned with the target; its first ``shift`` entries count as ignored.
+            per-row arguments stay aligned with the target; its first ``shift`` entries count as ignored. ``(N, V)``
+            logits are one sequence: flattened ``(B * T, V)`` would let one text's end predict the next one's start.
         inplace: permission to write the gradient over the logits, which saves a tensor of their size. The
             logits are then spent: torch raises where another node had saved them, and a second backward
             or ``create_graph`` raises. Taken in the forward pass of mean and sum where only the input needs a

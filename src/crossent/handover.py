@@ -10,6 +10,7 @@ transforms, forward-mode AD, tracing, dispatch modes, fake tensors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -144,14 +145,16 @@ def ask_torch(function: str, tensors: LossTensors, options: LossOptions, layout:
         raise errors.advise(exception, _facts(function, tensors, options, layout)) from None
 
 
-def refuse_range(function: str, tensors: LossTensors, options: LossOptions, layout: Layout, row: int) -> Exception:
+def refuse_range(
+    function: str, tensors: LossTensors, options: LossOptions, layout: Layout, row: int, came: str | None = None
+) -> Exception:
     """torch's own IndexError for one row with a target out of range, without a pass over all logits."""
     bad = layout.narrow_index(tensors.target.detach()).reshape(-1)[row : row + 1].to(torch.int64)
     classes = errors.classes(tensors.input, options.class_dim)
     try:
         TORCH["nll_loss"](bad.new_zeros(1, classes, dtype=torch.float32), bad, ignore_index=options.ignore_index)
     except REFUSED_BY_TORCH as exception:
-        return errors.advise(exception, _facts(function, tensors, options, layout))
+        return errors.advise(exception, replace(_facts(function, tensors, options, layout), came=came))
     return IndexError(f"Target {int(bad)} is out of bounds.")
 
 

@@ -301,4 +301,11 @@ REFUSALS: dict[str, Refusal] = {
         "a number that is at least that of the rows with a target",
         "valid_rows=int((target != ignore_index).sum()), counted where the batch is made; or None",
     ),
+    "XEN058": Refusal(
+        "linear-module",
+        TypeError,
+        "{which} is the module {came_type}, not its weight",
+        "a torch.Tensor: the head's weight (C, H), and its bias by itself",
+        "linear_weight=head.weight, linear_bias=head.bias",
+    ),
 }

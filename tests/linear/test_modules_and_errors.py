@@ -96,11 +96,16 @@ def test_torchs_options_object() -> None:
         ({"weight": torch.ones(6, requires_grad=True)}, RuntimeError, "XEN019"),
         ({"reduction": "avg"}, ValueError, "XEN014"),
         ({"label_smoothing": 1.5}, RuntimeError, "XEN015"),
+        ({"input": [[1.0]]}, AttributeError, "XEN020"),
+        ({"target": [0, 1, 2, 3, 4]}, AttributeError, "XEN020"),
+        ({"linear_weight": torch.nn.Linear(4, 6)}, AttributeError, "XEN058"),
+        ({"linear_bias": torch.nn.Linear(4, 6)}, AttributeError, "XEN058"),
     ],
 )
 def test_torch_refuses_and_advice_is_added(changes: dict[str, Any], kind: type[Exception], code: str) -> None:
     ours = outcome(lambda: call(**changes))
-    assert type(ours) is kind and ours.crossent_code == code, repr(ours)
+    before = internals.torch_linear is None and kind is AttributeError  # F.linear's TypeError
+    assert type(ours) is (TypeError if before else kind) and ours.crossent_code == code, repr(ours)
     if internals.torch_linear is not None:
         given = {
             "input": torch.ones(5, 4),
@@ -131,6 +136,25 @@ def test_torch_refuses_and_advice_is_added(changes: dict[str, Any], kind: type[E
 def test_crossents_own_refusals(changes: dict[str, Any], kind: type[Exception], code: str) -> None:
     ours = outcome(lambda: call(**changes))
     assert type(ours) is kind and ours.crossent_code == code, repr(ours)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "code"),
+    [
+        ({"linear_weight": torch.nn.Linear(4, 6)}, TypeError, "XEN058"),
+        ({"tokens": [0, 1]}, TypeError, "XEN020"),
+        ({"tokens": torch.tensor([0, 1])}, ValueError, "XEN007"),
+        ({"tokens": torch.tensor([0, 1, 9])}, IndexError, "XEN009"),
+        ({"tokens": torch.tensor([[0, 1], [2, 9], [3, 3]])}, IndexError, "XEN009"),
+    ],
+)
+def test_refusals_name_the_function_that_was_called(changes: dict[str, Any], kind: type[Exception], code: str) -> None:
+    given = {"input": torch.ones(3, 4), "linear_weight": torch.ones(6, 4), "tokens": torch.zeros(3).long(), **changes}
+    refusal = outcome(lambda: crossent.linear_log_prob(**given))
+    assert type(refusal) is kind and refusal.crossent_code == code, repr(refusal)
+    assert "target (" not in str(refusal) and "cross_entropy(" not in str(refusal)
+    assert "came: " not in str(refusal) or "came:     linear_log_prob(input (3, 4) float32" in str(refusal)
+    assert "head.weight" in str(refusal) or code != "XEN058"
 
 
 def test_the_refused_budget_names_one_that_is_enough() -> None:

@@ -39,6 +39,7 @@ class Request:
     top_k: int = 0
     valid_rows: int | None = None
     sequences: bool = False  # shift= was given: the input may be (..., T, H)
+    shown: tuple[str, str] = (NAME, "target")  # the function that the user called, and its name for the target
 
 
 def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
@@ -81,7 +82,8 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     try:
         answer = cast("tuple[Tensor, ...] | Tensor", LinearLoss.apply(call, *tensors))
     except TargetOutOfRange as found:
-        raise handover.refuse_range("cross_entropy", scored, options, layout, found.row) from None
+        came = _came(tensors, request)
+        raise handover.refuse_range("cross_entropy", scored, options, layout, found.row, came) from None
     _notify(logits, backend.name, reason)
     return answer if isinstance(answer, tuple) else (answer,)
 
@@ -123,13 +125,8 @@ def _autocasts(input: Tensor) -> bool:
 
 def _torch_owns(tensors: LinearTensors, *, plain: bool) -> str | None:
     """Why torch's own function must see this call, or None."""
-    given = (*tensors,)  # torch 2.8's Dynamo cannot slice a NamedTuple
-    for tensor in given[:3]:
-        if not isinstance(tensor, Tensor):
-            return "an argument is not a tensor"
-    for tensor in given[3:5]:
-        if tensor is not None and not isinstance(tensor, Tensor):
-            return "an argument is not a tensor"
+    if _no_tensor(tensors) is not None:
+        return "an argument is not a tensor"
     return handover.torch_owns(tensors, plain=plain)
 
 
@@ -195,7 +192,7 @@ def _torch_answers(tensors: LinearTensors, request: Request, owner: str | None) 
         )  # fmt: skip
     try:
         answer = torchs_own(tensors, request)
-    except handover.REFUSED_BY_TORCH as exception:
+    except (*handover.REFUSED_BY_TORCH, AttributeError) as exception:  # torch asks whatever came for its shape
         raise _advised(exception, tensors, request) from None
     reason = owner or "arguments that crossent does not know"
     if not _is_plain(tensors, request):
@@ -229,10 +226,10 @@ def torchs_own(tensors: LinearTensors, request: Request) -> Tensor:
 def _advised(exception: Exception, tensors: LinearTensors, request: Request) -> Exception:
     """torch's exception with crossent's lines."""
     input, weight, target = tensors[:3]
-    if not all(isinstance(tensor, Tensor) for tensor in (input, weight, target)):
-        named = zip(LinearTensors._fields, tensors, strict=True)
-        which, value = next((name, value) for name, value in named if not isinstance(value, Tensor))
-        return errors.add_advice(exception, "XEN020", which=which, came_type=type(value).__name__)
+    found = _no_tensor(tensors)
+    if found is not None:
+        code, what = _about_no_tensor(*found)
+        return errors.add_advice(exception, code, **what)
     facts: dict[str, object] = {
         "input_shape": tuple(input.shape), "weight_shape": tuple(weight.shape), "ignore_index": request.ignore_index,
     }  # fmt: skip
@@ -251,8 +248,47 @@ def _advised(exception: Exception, tensors: LinearTensors, request: Request) -> 
     call = errors.CallFacts(
         function="cross_entropy", input=tensors.unmade(dtype), target=target, weight=tensors.weight,
         ignore_index=options.ignore_index, reduction=options.reduction, label_smoothing=options.label_smoothing,
+        came=_came(tensors, request),
     )  # fmt: skip
     return errors.advise(exception, call)
+
+
+def check_tensors(tensors: LinearTensors, target: str) -> None:
+    """Refuse what is no tensor, where torch has no function that would; ``target``: how that argument is called."""
+    found = _no_tensor(tensors)
+    if found is not None:
+        which, value = found
+        code, facts = _about_no_tensor(target if which == "target" else which, value)
+        raise errors.refuse(code, **facts)
+
+
+def _no_tensor(tensors: LinearTensors) -> tuple[str, Any] | None:
+    """Name and value of the first argument that should be a tensor and is none."""
+    given = (*tensors,)  # torch 2.8's Dynamo cannot slice a NamedTuple
+    for index in range(5):
+        value = given[index]
+        if not isinstance(value, Tensor) and (index < 3 or value is not None):
+            return LinearTensors._fields[index], value
+    return None
+
+
+def _about_no_tensor(which: str, value: Any) -> tuple[str, dict[str, str]]:
+    """Code and facts of the refusal."""
+    code = "XEN058" if isinstance(value, torch.nn.Module) else "XEN020"
+    return code, {"which": which, "came_type": type(value).__name__}
+
+
+def _came(tensors: LinearTensors, request: Request) -> str:
+    """The call as the user wrote it."""
+    function, target = request.shown
+    parts = [
+        f"{name} {errors.describe(value)}"
+        for name, value in zip(("input", "linear_weight", target, "linear_bias", "weight"), tensors, strict=False)
+        if value is not None
+    ]
+    options = request.options
+    given = f"ignore_index={options.ignore_index!r}, reduction={options.reduction!r}"
+    return f"{function}({', '.join(parts)}, {given})"
 
 
 def _does_not_fit(tensors: LinearTensors) -> bool:

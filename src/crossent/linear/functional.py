@@ -97,7 +97,8 @@ def linear_cross_entropy(
             on afterwards, need no second pass over the logits.
         shift: number of positions by which the target is ahead of the hidden states that predict it; makes
             ``(..., T, H)`` inputs with ``(..., T)`` targets legal (0: already aligned). With ``shift=k`` the
-            hidden state at t - k predicts target t; the last k positions of each sequence are not read.
+            hidden state at t - k predicts target t; the last k positions of each sequence are not read. ``(N, H)``
+            is one sequence: flattened ``(B * T, H)`` would let the end of one text predict the start of the next.
         valid_rows: a promise that at most so many rows have a target that is not ignored, e.g. the number of
             answer tokens that the data loader has counted. A GPU then computes so many rows and no more, without
             asking the device how many there are. On the CPU a broken promise is refused; elsewhere it makes the
@@ -116,9 +117,9 @@ def linear_cross_entropy(
 
     Raises:
         Exactly what torch raises, with lines that say what to write instead (XEN001 to XEN020, XEN050 to
-        XEN053); ValueError XEN030 to XEN036 for crossent's options, XEN054 for a budget below the least
-        possible, XEN056 for sequences that do not fit, XEN057 for a broken ``valid_rows``; TypeError XEN055 for
-        unknown ``options``.
+        XEN053; XEN058 for a module in place of its weight); ValueError XEN030 to XEN036 for crossent's options,
+        XEN054 for a budget below the least possible, XEN056 for sequences that do not fit, XEN057 for a broken
+        ``valid_rows``; TypeError XEN055 for unknown ``options``.
 
     Numerics:
         logits are rounded to the dtype of the product, as a plain head rounds them; from there arithmetic is
@@ -221,7 +222,7 @@ def linear_cross_entropy_with_stats(
     )  # fmt: skip
     request = _request(
         options, memory_budget, shift, ignore_index, valid_rows=valid_rows, filter_eps=filter_eps,
-        readouts=True, top_k=top_k,
+        readouts=True, top_k=top_k, shown=("linear_cross_entropy_with_stats", "target"),
         reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
         if_all_ignored=if_all_ignored, backend=backend,
     )  # fmt: skip
@@ -279,6 +280,7 @@ def linear_log_prob(
 
     Source: this project.
     """
+    call.check_tensors(LinearTensors(input, linear_weight, tokens, linear_bias), "tokens")
     out = torch.float64 if input.dtype == torch.float64 else torch.float32
     options = LinearPlan(gradients="recompute") if options is None else options
     skip = -100 if ignore_index is None else ignore_index
@@ -287,11 +289,12 @@ def linear_log_prob(
     single = torch.where(read, tokens, -1).amax(-1) if several else tokens
     if several:
         single = torch.where(single < 0, skip, single)
-    log_prob = -linear_cross_entropy(
-        input, linear_weight, single, linear_bias=linear_bias, reduction="none", ignore_index=skip, options=options,
-        logit_scale=logit_scale, softcap=softcap, out_dtype=out, shift=shift, memory_budget=memory_budget,
-        backend=backend,
+    tensors = LinearTensors(input, linear_weight, single, linear_bias, logit_scale=logit_scale)
+    request = _request(
+        options, memory_budget, shift, skip, reduction="none", softcap=softcap, out_dtype=out, backend=backend,
+        shown=("linear_log_prob", "tokens.amax(-1)" if several else "tokens"),
     )  # fmt: skip
+    log_prob = -call.loss(tensors, request)[0]
     if not several:
         return log_prob
     both = torch.cat([single[..., None], tokens], -1)
@@ -310,6 +313,7 @@ def _request(
     filter_eps: float | str | None = None,
     readouts: bool = False,
     top_k: int = 0,
+    shown: tuple[str, str] = (call.NAME, "target"),
     **values: Any,
 ) -> Request:
     values["reduction"] = internals.deprecated_mean(values["reduction"])
@@ -321,5 +325,5 @@ def _request(
     )
     return Request(
         options=options, ignore_index=ignore_index, plan=plan, memory_budget=memory_budget, readouts=readouts,
-        top_k=top_k, valid_rows=valid_rows, filter_eps=filter_eps, sequences=shift is not None,
+        top_k=top_k, valid_rows=valid_rows, filter_eps=filter_eps, sequences=shift is not None, shown=shown,
     )  # fmt: skip
