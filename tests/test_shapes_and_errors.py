@@ -263,7 +263,7 @@ def check_row(function: str, row: Row, backend: str | None) -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_rows(group: str, backend: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if backend == "small":  # what is handed to torch for its size, is as all others are
-        monkeypatch.setattr("crossent.small.LIMIT_ELEMENTS", 1000)
+        monkeypatch.setattr("crossent.small.LIMIT_ELEMENTS", 2000)
     failures = []
     for name, row in ALL:
         for function in row.functions if name == group else ():

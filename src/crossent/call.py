@@ -90,7 +90,7 @@ def log_softmax(input: Any, dim: Any, dtype: Any, scale: Tensor | float | None, 
     options, scale = checked(options), as_python(scale)
     plain = scale is None and options.softcap is None and options.backend is None
     reason = _not_ours(input, dim, dtype, scale, plain)
-    if reason is None and plain and dtype is None and small.fits_logits(input):
+    if reason is None and plain and dtype is None and small.fits_logits(input, dim):
         reason = small.REASON
     if reason is not None:
         answer = _torch_log_softmax(input, dim, dtype, reason)

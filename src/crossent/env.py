@@ -52,7 +52,7 @@ def _torch_facts() -> dict[str, Any]:
         "threads": f"{torch.get_num_threads()} of torch",
         "devices": _devices(torch),
         "backends": {name: reason or "available" for name, reason in dispatch.backends()},
-        "small calls": f"plain calls of up to {small.LIMIT_ELEMENTS:,} logits on the CPU go to torch",
+        "small calls": f"plain, logits + {small.ROW_ELEMENTS} x rows <= {small.LIMIT_ELEMENTS:,} on the CPU: torch's",
     }
 
 

@@ -8,6 +8,7 @@ and small saved numbers are read; saved tensors never, since reading one may run
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, NamedTuple
 
@@ -91,8 +92,13 @@ def signed(value: int) -> int:
 
 def kind_of(node: Any) -> str:
     """``SoftmaxBackward0`` -> ``Softmax``; crossent's nodes get torch's names."""
-    name = re.sub(r"Backward\d*$", "", str(node.name()).rsplit("::", 1)[-1])
-    return OURS.get(name, name) if hasattr(node, "crossent_call") else name
+    name = _short(node.name())
+    return OURS[name] if name in OURS and hasattr(node, "crossent_call") else name
+
+
+@functools.lru_cache(maxsize=4096)
+def _short(name: str) -> str:
+    return re.sub(r"Backward\d*$", "", name.rsplit("::", 1)[-1])
 
 
 def parents(node: Any) -> list[Any]:

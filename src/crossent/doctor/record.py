@@ -199,12 +199,17 @@ class CallRecord:
         return self.rows.logsumexp(1)
 
     @cached_property
-    def low(self) -> float:
-        return float(self.rows.min()) if self.rows.numel() else math.nan
+    def _range(self) -> tuple[float, float]:
+        low, high = torch.aminmax(self.rows) if self.rows.numel() else (math.nan, math.nan)
+        return float(low), float(high)
 
-    @cached_property
+    @property
+    def low(self) -> float:
+        return self._range[0]
+
+    @property
     def high(self) -> float:
-        return float(self.rows.max()) if self.rows.numel() else math.nan
+        return self._range[1]
 
     @cached_property
     def sum_tolerance(self) -> float:

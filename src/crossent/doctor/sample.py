@@ -7,7 +7,7 @@ longer), whatever the size of the batch; targets up to a million are counted in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ MOST_ROWS = 256
 MOST_LOGITS = 1 << 15  # below the size at which torch uses several threads
 FEWEST_ROWS = 2
 MOST_TARGETS = 1 << 20
+FEW_TARGETS = 1 << 10  # so many are counted faster as a list than by operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,16 @@ def take(
 ) -> Sample:
     """Sample a call; ``class_dim`` is not negative."""
     with torch.no_grad():
-        by_row = input.detach().movedim(class_dim, -1)
+        by_row = _classes_last(input, class_dim)
         shape = tuple(by_row.shape[:-1])
         total, classes = max(1, by_row.numel() // max(1, by_row.shape[-1])), int(by_row.shape[-1])
         picked = _picked(total, classes, input.device)
         parts = [_rows_at(by_row, shape, picked, total)]
         kind = _target_kind(input, target, shape)
         if target is not None and kind == "index":
-            parts += [_at(target.detach(), shape, picked, total), *_count(target.detach(), ignore_index)]
+            parts += [_at(target.detach(), shape, picked, total), _count(target.detach(), ignore_index)]
         elif target is not None and kind == "probability":
-            parts.append(_rows_at(target.detach().movedim(class_dim, -1), shape, picked, total))
+            parts.append(_rows_at(_classes_last(target, class_dim), shape, picked, total))
         scalar = result is not None and result.numel() == 1
         fetched = fetch([*parts, result.detach()] if result is not None and scalar else parts)
         loss = float(fetched.pop()) if scalar else None
@@ -63,15 +64,19 @@ def take(
 
 def fetch(parts: list[Tensor]) -> list[Tensor]:
     """The tensors on the CPU; from an accelerator in one transfer, as float64."""
-    if all(part.device.type == "cpu" for part in parts):
-        return parts
-    return _in_one_transfer(parts)
+    if any(part.device.type != "cpu" for part in parts):
+        return _in_one_transfer(parts)
+    return parts
 
 
 def _in_one_transfer(parts: list[Tensor]) -> list[Tensor]:
     joined = torch.cat([part.reshape(-1).to(torch.float64) for part in parts]).cpu()
     pieces: list[Tensor] = list(torch.split(joined, [part.numel() for part in parts]))  # pyright: ignore[reportUnknownArgumentType]
     return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
+
+
+def _classes_last(values: Tensor, class_dim: int) -> Tensor:
+    return values.detach() if class_dim == values.dim() - 1 else values.detach().movedim(class_dim, -1)
 
 
 def _picked(total: int, classes: int, device: torch.device) -> Tensor | None:
@@ -104,17 +109,21 @@ def _target_kind(input: Tensor, target: Tensor | None, shape: tuple[int, ...]) -
     return "index" if tuple(target.shape) == shape and target.dtype != torch.bool else "none"
 
 
-def _count(target: Tensor, ignore_index: int) -> list[Tensor]:
-    """(valid, low, high) of the targets, as tensors on their device."""
+def _count(target: Tensor, ignore_index: int) -> Tensor:
+    """(looked at, valid, low, high) of the targets, on their device."""
     flat = target.reshape(-1) if target.is_contiguous() or target.numel() <= MOST_TARGETS else target.flatten()[:0]
     if flat.numel() > MOST_TARGETS:
         flat = flat[:: -(-flat.numel() // MOST_TARGETS)]
+    looked = flat.numel()
+    if looked <= FEW_TARGETS and flat.device.type == "cpu":
+        labels = [label for label in cast("list[int]", flat.tolist()) if label != ignore_index]
+        return torch.tensor([looked, len(labels), min(labels, default=0), max(labels, default=0)])
     flat = flat.to(torch.int64)
     is_valid = flat != ignore_index
     info = torch.iinfo(torch.int64)
-    high = torch.where(is_valid, flat, info.min).amax() if flat.numel() else flat.new_zeros(())
-    low = torch.where(is_valid, flat, info.max).amin() if flat.numel() else flat.new_zeros(())
-    return [is_valid.sum(), low, high, torch.tensor(flat.numel(), device=flat.device)]
+    low = torch.where(is_valid, flat, info.max).amin()
+    high = torch.where(is_valid, flat, info.min).amax()
+    return torch.stack([torch.tensor(looked, device=flat.device), is_valid.sum(), low, high])
 
 
 def _assemble(parts: list[Tensor], kind: str, total: int, target: Tensor | None, loss: float | None) -> Sample:
@@ -124,7 +133,7 @@ def _assemble(parts: list[Tensor], kind: str, total: int, target: Tensor | None,
         return Sample(rows, None, None, is_whole, loss)
     if kind == "probability":
         return Sample(rows, parts[1], None, is_whole, loss)
-    valid, low, high, looked = (int(part) for part in parts[2:])
+    looked, valid, low, high = (int(number) for number in cast("list[float]", parts[2].tolist()))
     is_exact = target is not None and looked == target.numel()
     counted = Counted(looked, valid, low, high, is_exact) if looked else None
     return Sample(rows, parts[1].to(torch.int64), counted, is_whole, loss)

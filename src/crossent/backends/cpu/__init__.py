@@ -11,8 +11,6 @@ not depend on the number of threads. exp to 1 ulp; exponentials below 1.2e-38 (2
 
 from __future__ import annotations
 
-import importlib.util
-
 import torch
 from torch import Tensor
 
@@ -41,8 +39,6 @@ def supports(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"the CPU engine has no kernels for device {device.type!r}"
     if dtype not in _DTYPES:
         return f"the CPU engine has no kernels for {dtype}"
-    if importlib.util.find_spec("numba") is None:
-        return "the CPU engine needs numba, which is not installed"
     if dtype == torch.float16 and not machine.converts_float16():
         return "the CPU engine needs instructions for float16 (x86: F16C), which this processor lacks"
     return None

@@ -57,6 +57,8 @@ def from_values(record: CallRecord) -> Found | None:
         return None
     if record.loss is not None and not math.isfinite(record.loss):
         return _search_all(record)
+    if math.isfinite(record.low) and math.isfinite(record.high):
+        return None
     bad = _bad(sample.rows)
     return _found(record, sample.rows, bad, sample.rows.numel(), 0) if bool(bad.any()) else None
 
