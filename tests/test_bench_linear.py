@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from crossent.bench.linear import cases, providers, report
+from crossent.bench.linear import cases, providers, report, run
 from crossent.cli import app
 
 SMALL = ("96x16x300/bf16", "64x16x300/fp32/sweep", "64x16x600/fp32/sweep")
@@ -30,10 +30,29 @@ def test_a_small_run(tmp_path: Path) -> None:
         most = 1e-5 if "fp32" in name else 5e-3
         assert max(loss, d_input, d_weight) < most
         assert "choice" in case["plans"] and "rows=64" in case["plans"]
+        assert set(case["measured"]) == {"rows", "plans", "memory"} and not case["failed"]
     assert "the plan's choice takes" in done.output and "liger-kernel" in done.output
     stamp = (tmp_path / "result.json").stat().st_mtime_ns
     again = CliRunner().invoke(app, arguments)  # nothing is measured twice
     assert again.exit_code == 0 and (tmp_path / "result.json").stat().st_mtime_ns == stamp
+
+
+def test_parts_are_taken_up_one_by_one(tmp_path: Path) -> None:
+    arguments = ["bench", "linear", "--seconds", "0", "--rounds", "1", "--threads", "1", "--out", str(tmp_path)]
+    arguments += ["--cases", SMALL[1]]
+    seen = list[set[str]]()
+    for more in (["--quick"], ["--no-memory"], ["--minutes", "0"], []):
+        done = CliRunner().invoke(app, arguments + more)
+        assert done.exit_code == (3 if "--minutes" in more else 0), done.output
+        seen.append(set(json.loads((tmp_path / "result.json").read_text())["cases"][SMALL[1]]["measured"]))
+    assert seen == [{"rows"}, {"rows", "plans"}, {"rows", "plans"}, {"rows", "plans", "memory"}]
+
+
+def test_what_a_process_died_of_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.sys, "executable", "false")
+    plan = run.Plan(threads=1, seconds=0, rounds=1, memory=False, plans=True)
+    found = run.one(cases.by_name(SMALL[0]), run.PLANS, plan, {"measured": {}, "failed": {"somebody": "why"}})
+    assert found["plans"] == {} and found["failed"] == {"somebody": "why", "plans": "ended with status 1"}
 
 
 def test_the_real_heads_are_all_there() -> None:

@@ -40,15 +40,15 @@ def measure(
     )  # fmt: skip
     todo = run.left(found, chosen, plan)
     done = 0
-    for case in run.measure(found, chosen, plan):
+    for case, part in run.measure(found, chosen, plan):
         done += 1
-        console.print(f"{case.name}: measured", style="dim", highlight=False)
+        console.print(f"{case.name}: {part} measured", style="dim", highlight=False)
     report.results(console, found, [case.name for case in chosen])
     if importlib.util.find_spec("matplotlib") is not None:
         path = report.draw(out, found)
         if path is not None:
             console.print(f"plot: {path}", highlight=False, soft_wrap=True)
     if done < len(todo):
-        console.print(f"{len(todo) - done} cases are left: run the same command again", highlight=False)
+        console.print(f"{len(todo) - done} parts are left: run the same command again", highlight=False)
         return MORE_LEFT
     return 0

@@ -44,12 +44,13 @@ def _block(console: Console, name: str, report: dict[str, Any]) -> None:
             style=None if label.startswith(providers.OURS) else "dim",
         )  # fmt: skip
     console.print(table)
-    if (report.get("others_cpu") or 0) > QUIET:
-        console.print(f"[yellow]disturbed: others took {report['others_cpu']:.0%} of the CPU[/yellow]")
+    for part, moment in report.get("measured", {}).items():
+        if (moment.get("others_cpu") or 0) > QUIET:
+            console.print(f"[yellow]{part} disturbed: others took {moment['others_cpu']:.0%} of the CPU[/yellow]")
     for kind in ("failed", "left_out"):
         for label, reason in report.get(kind, {}).items():
             console.print(f"  {label}: {reason}", style="dim", highlight=False, markup=False)
-    if "plans" in report:
+    if report.get("plans"):
         console.print(choice(report["plans"]), highlight=False)
 
 

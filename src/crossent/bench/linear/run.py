@@ -1,4 +1,8 @@
-"""One process per case and per measurement of memory; every result goes into the file at once."""
+"""One process per part of a case and per measurement of memory; every part goes into the file at once.
+
+The parts of a case are asked for, and taken up again, one by one: the times need a machine with nobody else on it, the
+memory does not.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from crossent.bench.linear.cases import Case
 from crossent.bench.record import Record
 
 SECONDS_AT_MOST = 600
+ROWS, PLANS, MEMORY = "rows", "plans", "memory"  # parts: times and errors of all providers, of all plans, peak memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,34 +36,41 @@ class Plan:
     minutes: float | None = None
 
 
-def left(record: Record, cases: list[Case], plan: Plan) -> list[Case]:
-    """What is still to be measured."""
-    return [case for case in cases if plan.again or case.name not in record.cases]
+def left(record: Record, cases: list[Case], plan: Plan) -> list[tuple[Case, str]]:
+    """The parts that are still to be measured."""
+    parts = [ROWS, *([PLANS] if plan.plans else []), *([MEMORY] if plan.memory else [])]
+    known = record.cases
+    return [(case, part) for case in cases for part in parts if plan.again or part not in known.get(case.name, {})]
 
 
-def measure(record: Record, cases: list[Case], plan: Plan) -> Iterator[Case]:
-    """One case per step; saved before it is yielded."""
+def measure(record: Record, cases: list[Case], plan: Plan) -> Iterator[tuple[Case, str]]:
+    """One part of a case per step; saved before it is yielded."""
     began = time.monotonic()
-    for case in left(record, cases, plan):
+    for case, part in left(record, cases, plan):
         if plan.minutes is not None and time.monotonic() - began > plan.minutes * 60:
             return
-        record.cases[case.name] = one(case, plan)
+        report = record.cases.setdefault(
+            case.name, {"logits_bytes": case.logits_bytes, "operations": case.operations, "measured": {}}
+        )
+        report |= one(case, part, plan, report)
         record.save()
-        yield case
+        yield case, part
 
 
-def one(case: Case, plan: Plan) -> dict[str, Any]:
-    """The report of one case."""
+def one(case: Case, part: str, plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
+    """What one part adds to the report that is ``known``."""
     task: dict[str, Any] = {
         "case": case.name, "threads": plan.threads, "seconds": plan.seconds, "rounds": plan.rounds,
-        "plans": plan.plans,
     }  # fmt: skip
-    report: dict[str, Any] = {**about.moment(), "logits_bytes": case.logits_bytes, "operations": case.operations}
-    report |= process("time", task)
-    if plan.memory and "rows" in report:
-        names = [name for name in report["rows"] if name not in (providers.PRODUCTS, providers.ONE_PRODUCT)]
-        report["memory"] = {name: process("memory", {**task, "provider": name}) for name in names}
-    return report
+    moment = about.moment()
+    if part == MEMORY:
+        names = [name for name in known.get(ROWS, ()) if name not in (providers.PRODUCTS, providers.ONE_PRODUCT)]
+        found: dict[str, Any] = {MEMORY: {name: process(MEMORY, {**task, "provider": name}) for name in names}}
+    else:
+        found = process(part, task)
+        moment["others_cpu"] = found.pop("others_cpu", None)
+    failed = {**known.get("failed", {}), **found.get("failed", {})}
+    return {part: {}, **found, "failed": failed, "measured": {**known["measured"], part: moment}}
 
 
 def process(what: str, task: dict[str, Any]) -> dict[str, Any]:
@@ -67,8 +79,8 @@ def process(what: str, task: dict[str, Any]) -> dict[str, Any]:
     try:
         done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS_AT_MOST)
     except subprocess.TimeoutExpired:
-        return {"failed": {"the process": f"took more than {SECONDS_AT_MOST} s"}}
+        return {"failed": {what: f"took more than {SECONDS_AT_MOST} s"}}
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1]
-        return {"failed": {"the process": last}}
+        return {"failed": {what: last}}
     return json.loads(done.stdout.strip().splitlines()[-1])
