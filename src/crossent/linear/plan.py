@@ -170,8 +170,7 @@ class Sizes:
 
     def tile_of_statistics(self, rows: int) -> tuple[int, int] | None:
         """(rows, classes) of a tile that takes no more than a chunk of ``rows`` rows: many rows, so that the weight is
-        read once for all of them, by as many classes as there is room for: the threads of a product go on waiting for
-        the next one for some milliseconds, on the cores that the statistics need, so few turns of the two are best.
+        read once for all of them, by as many classes as there is room for: products and statistics take few turns.
         None: chunks of whole rows are needed, or no worse."""
         if not (self.on_host and self.may_tile) or self.spelled_out:
             return None
