@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import crossent
 import linear_cases
 from crossent import LinearPlan
+from crossent.linear import counted
 from devices import (
     LOSSES,
     PLANS,
@@ -55,7 +58,7 @@ def test_losses_of_logits(name: str, tensors: str, backend: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("valid_rows", [None, 5, 100])
-@pytest.mark.parametrize("plan", PLANS, ids=str)
+@pytest.mark.parametrize("plan", [*PLANS, LinearPlan(rows=3, counted=True)], ids=str)
 @pytest.mark.parametrize("tensors", TENSORS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_of_a_linear_head(
@@ -65,6 +68,7 @@ def test_losses_of_a_linear_head(
     hidden, head = torch.randn(7, 6, requires_grad=True), torch.randn(5, 6, requires_grad=True)
     bias, target = torch.randn(5, requires_grad=True), torch.tensor([0, 3, -100, 1, 2, 4, -100])
     known = keywords(name, tensors, leaf=plan is None, backend=backend)
+    monkeypatch.setattr(counted, "_grouped", grouped)
     with as_on_a_device(monkeypatch, nothing_read=True) as rules:
         loss = crossent.linear_cross_entropy(
             hidden, head, target, linear_bias=bias, options=plan, valid_rows=valid_rows, **known
@@ -115,25 +119,58 @@ def test_the_rules_can_fail() -> None:
 
 
 @pytest.mark.parametrize("case", list(linear_cases.cases()), ids=str)
-@pytest.mark.parametrize("way", ["all rows", "valid_rows"])
+@pytest.mark.parametrize("way", ["all rows", "valid_rows", "counted"])
 def test_the_way_of_a_device_is_right(case: linear_cases.LinearCase, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layout and option, all rows computed or those in front, against the plain head."""
+    """Every layout and option, against the plain head: all rows computed, those in front, those that are counted."""
     arguments = linear_cases.make(case)
     target, more = arguments.target, {}
     if way == "valid_rows":
         if target.is_floating_point():
             pytest.skip("probability targets have no ignored rows")
         more["valid_rows"] = valid_rows(case, arguments)
+    if way == "counted":
+        monkeypatch.setattr(counted, "_grouped", grouped)
     exact = arguments.plain()
     upstream = torch.randn(exact.shape, dtype=torch.float64)
     leaves = list(arguments.leaves.values())
     expected = torch.autograd.grad(exact, leaves, upstream)
     with as_on_a_device(monkeypatch):
-        loss = arguments.run(backend="reference", options=LinearPlan(rows=3), **more)
+        loss = arguments.run(backend="reference", options=LinearPlan(rows=3, counted=way == "counted"), **more)
         got = torch.autograd.grad(loss, leaves, upstream)
     torch.testing.assert_close(loss, exact.detach(), equal_nan=True)
     for ours, theirs in zip(got, expected, strict=True):
         torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+def grouped(a: Tensor, b: Tensor, count: Tensor) -> Tensor:
+    """What torch says of its grouped products with one group, in any dtype and without reading the count (which torch's
+    own read on a CPU): rows behind the count hold anything."""
+    inside = torch.arange(b.shape[0] if b.dim() == 2 else a.shape[0])[:, None] < count
+    if b.dim() == 2:
+        return (torch.where(inside.t(), a, 0.0) @ torch.where(inside, b, 0.0))[None]
+    return torch.where(inside, a @ b[0], torch.nan)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("ignored", [0, 4, 11, 12])
+def test_counted_products_are_torchs(ignored: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own grouped products in chunks of which some count no row, against all rows in the same chunks."""
+    leaves = [torch.randn(size, dtype=dtype, requires_grad=True) for size in ((12, 8), (21, 8), (21,))]
+    wide = dtype == torch.float32
+    leaves, rows = (leaves, 5) if wide else (leaves[:2], 12)  # a bias, or rows in another chunk: another rounding
+    target = torch.randint(0, 21, (12,))
+    target[torch.randperm(12)[:ignored]] = -100
+
+    def answer(plan: LinearPlan) -> tuple[Tensor, ...]:
+        with as_on_a_device(monkeypatch):
+            known: dict[str, Any] = dict(zip(("input", "linear_weight", "linear_bias"), leaves, strict=False))
+            loss = crossent.linear_cross_entropy(
+                **known, target=target, options=plan, backend="reference", if_all_ignored="zero"
+            )
+            return loss.detach(), *torch.autograd.grad(loss, leaves)
+
+    for ours, theirs in zip(answer(LinearPlan(rows=rows, counted=True)), answer(LinearPlan(rows=rows)), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def valid_rows(case: linear_cases.LinearCase, arguments: linear_cases.LinearArguments) -> int:

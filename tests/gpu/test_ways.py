@@ -10,6 +10,7 @@ from torch import Tensor
 
 import crossent
 from crossent import LinearPlan
+from crossent.linear import counted
 from devices import LOSSES, PLANS, TENSORS, differentiate, keywords
 
 CALLS: dict[str, dict[str, Any]] = {
@@ -156,6 +157,28 @@ def test_no_linear_loss_waits_for_the_device(
             for leaf in (hidden, head):
                 differentiate((loss,), leaf)
         place.join_streams()
+
+
+@pytest.mark.parametrize("ignored", [0, 30, 48, 63, 64])
+def test_counted_products_are_those_of_all_rows(ignored: int, place: Any) -> None:
+    reason = counted.why_not(torch.device(place.device), torch.bfloat16, 16)
+    if reason is not None:
+        pytest.skip(f"grouped products need {reason}")
+    leaves = [torch.randn(n, 16, device=place.device, dtype=torch.bfloat16, requires_grad=True) for n in (64, 131)]
+    target = torch.randint(0, 131, (64,))
+    target[torch.randperm(64)[:ignored]] = -100
+    target = target.to(place.device)
+
+    def answer(plan: LinearPlan) -> tuple[Tensor, ...]:
+        loss = crossent.linear_cross_entropy(*leaves, target, options=plan, backend=place.backend)
+        return loss.detach(), *torch.autograd.grad(loss, leaves)
+
+    answer(LinearPlan(rows=24, counted=True))
+    with place.nothing_waits():
+        found = answer(LinearPlan(rows=24, counted=True))
+    place.join_streams()
+    for ours, theirs in zip(found, answer(LinearPlan(rows=24)), strict=True):
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
 
 
 # ---- sizes -------------------------------------------------------------------------------------

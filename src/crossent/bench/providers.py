@@ -20,6 +20,7 @@ import crossent
 from crossent.bench import cases, peers, recipes
 from crossent.bench.cases import BOTH, FRESH, IN_PLACE, NO_BUFFER, Case
 from crossent.bench.inputs import Inputs
+from crossent.linear import counted
 
 
 @dataclass(slots=True)
@@ -118,6 +119,11 @@ def plans(inputs: Inputs) -> dict[str, Step]:
     steps = {
         name: _step(inputs, _crossent_loss(inputs, options=crossent.LinearPlan(**way))) for name, way in ways.items()
     }
+    if inputs.case.setting.ignored and inputs.head is not None:
+        dtype, features = inputs.head.dtype, inputs.head.shape[1]
+        if counted.why_not(inputs.head.device, dtype, features) is None:  # not told how many rows count
+            way = {"options": crossent.LinearPlan(counted=True), "valid_rows": None}
+            steps["counted"] = _step(inputs, _crossent_loss(inputs, **way))
     return {"choice": ours(inputs), **steps}
 
 

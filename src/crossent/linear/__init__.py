@@ -9,7 +9,8 @@ the row kernels that ``cross_entropy`` uses, and consumed by two more products::
                                                              ->  d W += d logits.T @ hidden[rows]
 
 What is where: ``plan.py`` how many rows, and what fits a memory budget; ``head.py`` from a call to rows;
-``gemm.py`` the three products, ``target_column.py`` a part of them in float32, ``filtering.py`` fewer of them;
+``gemm.py`` the three products, ``target_column.py`` a part of them in float32, ``filtering.py`` of fewer classes,
+``counted.py`` of fewer rows;
 ``walks.py`` the loops over chunks of rows, ``slabs.py`` over slabs of classes; ``evaluation.py`` one call with
 its rows; ``autograd.py`` save, restore, call; ``composite.py`` the same as differentiable operations; ``call.py`` the
 pipe; ``functional.py`` and ``modules.py`` what users see.

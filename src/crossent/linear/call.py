@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crossent import dispatch, errors, handover, internals, problem
 from crossent.backends.protocol import TargetOutOfRange
-from crossent.linear import composite, filtering
+from crossent.linear import composite, counted, filtering
 from crossent.linear.autograd import LinearLoss
 from crossent.linear.evaluation import LinearCall
 from crossent.linear.head import LinearTensors, logits_shape
@@ -74,6 +74,7 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
         return answer
     backend, reason = dispatch.choose(options.backend, tensors.input.device, dtype)
     filter_eps = filtering.checked(request.filter_eps, dtype)
+    _check_count(tensors, plan, dtype)
     call = LinearCall(
         options=options, layout=layout, backend=backend, plan=plan, budget=budget, result_dtype=result_dtype,
         dtype=dtype, filter_eps=filter_eps, readouts=request.readouts, top_k=request.top_k,
@@ -116,6 +117,13 @@ def _check_promise(tensors: LinearTensors, request: Request) -> None:
         raise errors.refuse("XEN030", option="valid_rows", came=rows, expected="a number of rows, an int")
     if rows is not None and isinstance(tensors.target, Tensor) and tensors.target.is_floating_point():
         raise errors.refuse("XEN030", option="valid_rows", came=rows, expected="None with a probability target")
+
+
+def _check_count(tensors: LinearTensors, plan: LinearPlan, dtype: torch.dtype) -> None:
+    wanted = counted.why_not(tensors.input.device, dtype, tensors.input.shape[-1]) if plan.counted else None
+    if wanted is not None:
+        came = f"True with {dtype} on {tensors.input.device}"
+        raise errors.refuse("XEN030", option="LinearPlan.counted", came=came, expected=f"None here, or {wanted}")
 
 
 def _autocasts(input: Tensor) -> bool:

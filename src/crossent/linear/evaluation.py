@@ -63,7 +63,7 @@ class Call:
 
 
 def prepare(call: LinearCall, tensors: LinearTensors, below: Tensor | None = None) -> Call:
-    head = head_of(tensors, call.options, call.layout, call.dtype, call.valid_rows)
+    head = head_of(tensors, call.options, call.layout, call.dtype, call.valid_rows, counted=call.plan.counted is True)
     weight = None
     if tensors.sample_weight is not None:
         weight = head.pick(call.layout, tensors.sample_weight.detach())

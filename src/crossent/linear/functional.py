@@ -89,7 +89,7 @@ def linear_cross_entropy(
         weight: one weight per class, ``(C)``.
         reduction, label_smoothing: as in :func:`crossent.cross_entropy`.
         ignore_index: None is -100 for class indices. Ignored rows cost nothing on the CPU, where they are left
-            out of every matrix product; elsewhere that needs ``valid_rows``.
+            out of every matrix product; elsewhere that needs ``valid_rows`` or ``LinearPlan(counted=True)``.
         options: a :class:`crossent.LinearPlan`, or torch's ``LinearCrossEntropyOptions``, of which
             ``batch_chunk_size`` and ``acc_dtype`` are honoured and the rest is accepted.
         sample_weight, denominator, logit_scale, softcap, z_loss, out_dtype, if_all_ignored, backend: as in

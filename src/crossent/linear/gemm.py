@@ -17,6 +17,7 @@ from torch import Tensor
 
 from crossent import internals
 from crossent.backends.protocol import Backend
+from crossent.linear import counted
 from crossent.linear.head import Head
 from crossent.linear.plan import SLAB_BYTES, TEMPORARY_BYTES
 from crossent.linear.target_column import TargetColumn
@@ -98,6 +99,10 @@ def add_hidden(
 
     ``hidden``: of these rows, no longer needed; overwritten where they are a copy.
     """
+    count = head.counted(start, stop)
+    if count is not None:
+        store_hidden(head, total, counted.d_hidden(d_logits, head.projection, count), start, stop)
+        return
     if head.source is None and total.dtype == d_logits.dtype and column is None:
         torch.mm(d_logits, head.projection, out=total[start:stop])
         return
@@ -115,8 +120,13 @@ def store_hidden(head: Head, total: Tensor, d_hidden: Tensor, start: int, stop: 
         total.index_copy_(0, head.source[start:stop], d_hidden.to(total.dtype))
 
 
-def add_projection(total: Tensor, d_logits: Tensor, hidden: Tensor, *, first: bool) -> None:
-    """total += d logits.T @ hidden; ``first``: the old content of ``total`` is not read."""
+def add_projection(
+    total: Tensor, d_logits: Tensor, hidden: Tensor, *, first: bool, count: Tensor | None = None
+) -> None:
+    """total += d logits.T @ hidden (of ``count`` rows); ``first``: the old content of ``total`` is not read."""
+    if count is not None:
+        counted.add_projection(total, d_logits, hidden, count, first=first)
+        return
     if total.dtype == d_logits.dtype:
         total.addmm_(d_logits.t(), hidden, beta=0 if first else 1)
         return

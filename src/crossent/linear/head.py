@@ -61,6 +61,7 @@ class Head:
     projection: Tensor  # (V * D, H) in the dtype of the products
     bias: Tensor | None  # (V * D,) in the dtype of the products
     problem: RowProblem  # of the n rows; its logits (n, V, D) are an expanded scalar
+    count: Tensor | None = None  # 0-d: rows with a target, which stand in front of the others (counted.py)
     kept_promise: Tensor | None = None  # 0-d: 1, or NaN where more rows have a target than valid_rows= said
 
     @property
@@ -77,6 +78,12 @@ class Head:
     def dtype(self) -> torch.dtype:
         """Of the products."""
         return self.projection.dtype
+
+    def counted(self, start: int, stop: int) -> Tensor | None:
+        """(1,) int32: how many of rows start to stop have a target; None where that is not counted."""
+        if self.count is None:
+            return None
+        return (self.count - start).clamp(0, stop - start).to(torch.int32).view(1)
 
     def gathers(self) -> bool:
         """Whether a chunk's hidden states must be copied: rows picked, or the dtype converted."""
@@ -118,14 +125,20 @@ class Head:
 
 
 def head_of(
-    tensors: LinearTensors, options: LossOptions, layout: Layout, dtype: torch.dtype, valid_rows: int | None = None
+    tensors: LinearTensors,
+    options: LossOptions,
+    layout: Layout,
+    dtype: torch.dtype,
+    valid_rows: int | None = None,
+    *,
+    counted: bool = False,
 ) -> Head:
     """The rows of a call that was checked. On the CPU ignored rows are left out; elsewhere those that ``valid_rows``
-    has no room for are, and kernels skip the others."""
+    has no room for are, and kernels skip the others, as products do where they are to be ``counted``."""
     problem = row_problem(tensors.scored(tensors.unmade(dtype)), options, layout, function="cross_entropy")
     outer = problem.logits.shape[0]
     hidden = tensors.input.detach().reshape(-1, tensors.input.shape[-1])
-    kept, promise = _read_rows(problem, valid_rows)
+    kept, promise, count = _read_rows(problem, valid_rows, counted=counted)
     source = _unshifted(layout, outer, hidden.device) if layout.unread else None
     if kept is not None:
         source = kept if source is None else source.index_select(0, kept)
@@ -140,19 +153,22 @@ def head_of(
         projection=tensors.linear_weight.detach().reshape(outputs, -1).to(dtype),
         bias=None if bias is None else bias.detach().reshape(-1).to(dtype),
         problem=problem,
+        count=count,
         kept_promise=promise,
     )
 
 
-def _read_rows(problem: RowProblem, valid_rows: int | None) -> tuple[Tensor | None, Tensor | None]:
-    """Which rows have a target to score, None for all, and whether a promise of how many was kept; refuses targets
-    out of range on the CPU."""
+def _read_rows(
+    problem: RowProblem, valid_rows: int | None, *, counted: bool
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Which rows are read, None for all; whether a promise of how many was kept; how many of them have a target, where
+    a device counts. Refuses targets out of range on the CPU."""
     target = problem.target
     if not problem.is_index:
-        return None, None
+        return None, None, None
     read = target != problem.skip
     if not on_host(target):
-        return _rows_in_front(read.any(1), valid_rows)
+        return _rows_in_front(read.any(1), valid_rows, counted=counted)
     bad = read & ((target < 0) | (target >= problem.classes))
     if bad.any():
         row = int(bad.reshape(-1).nonzero()[0])
@@ -160,17 +176,22 @@ def _read_rows(problem: RowProblem, valid_rows: int | None) -> tuple[Tensor | No
     some = read.any(1)
     if valid_rows is not None and int(some.sum()) > valid_rows:
         raise errors.refuse("XEN057", came=valid_rows, rows=int(some.sum()))
-    return (None, None) if some.all() else (some.nonzero().squeeze(1), None)
+    return (None if some.all() else some.nonzero().squeeze(1)), None, None
 
 
-def _rows_in_front(some: Tensor, valid_rows: int | None) -> tuple[Tensor | None, Tensor | None]:
-    """The first ``valid_rows`` rows once those with a target stand in front. Sizes are known beforehand, so nothing
-    waits for the device; a promise that was too small turns the loss into NaN."""
-    if valid_rows is None or valid_rows >= some.shape[0]:
-        return None, None
-    kept = some.logical_not().sort(stable=True).indices[:valid_rows]
+def _rows_in_front(
+    some: Tensor, valid_rows: int | None, *, counted: bool
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The first ``valid_rows`` rows (all of them) once those with a target stand in front. Sizes are known beforehand,
+    so nothing waits for the device; a promise that was too small turns the loss into NaN."""
+    rows = some.shape[0]
+    front = rows if valid_rows is None else min(valid_rows, rows)
+    if front == rows and not counted:
+        return None, None, None
+    kept, count = some.logical_not().sort(stable=True).indices[:front], some.sum()
     one = torch.ones((), dtype=torch.float32, device=some.device)
-    return kept, torch.where(some.sum() > valid_rows, torch.nan, one)
+    promise = torch.where(count > front, torch.nan, one) if front < rows else None
+    return kept, promise, count if counted else None
 
 
 def _unshifted(layout: Layout, outer: int, device: torch.device) -> Tensor:

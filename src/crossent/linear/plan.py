@@ -61,17 +61,21 @@ class LinearPlan:
             weight's own. Default float32 (float64 for float64), rounded once at the end.
         classes: classes in one slab of the weight's gradient; None: all of them. Fewer need no
             accumulator of the weight's size and 4 products.
+        counted: on a CUDA device, ``True`` leaves ignored rows out of the products by a number that they read there
+            (``counted.py``: bfloat16, compute capability 9.0 and later); nothing waits, and no ``valid_rows`` is
+            needed. Default False until it has been measured. The CPU always leaves them out.
 
     Example:
         >>> import crossent
         >>> crossent.LinearPlan(rows=256, gradients="recompute")
-        LinearPlan(rows=256, gradients='recompute', accumulate=None, classes=None)
+        LinearPlan(rows=256, gradients='recompute', accumulate=None, classes=None, counted=None)
     """
 
     rows: int | None = None
     gradients: str | None = None
     accumulate: torch.dtype | None = None
     classes: int | None = None
+    counted: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("rows", "classes"):
@@ -81,6 +85,10 @@ class LinearPlan:
         if self.gradients not in (None, KEEP, RECOMPUTE):
             expected = "'keep' | 'recompute'"
             raise errors.refuse("XEN030", option="LinearPlan.gradients", came=self.gradients, expected=expected)
+        if self.counted not in (None, False, True):
+            raise errors.refuse(
+                "XEN030", option="LinearPlan.counted", came=self.counted, expected="None, False or True"
+            )
         if self.accumulate is not None and self.accumulate not in ACCUMULATE:
             expected = "a floating point dtype"
             raise errors.refuse("XEN030", option="LinearPlan.accumulate", came=self.accumulate, expected=expected)

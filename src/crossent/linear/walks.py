@@ -13,7 +13,7 @@ from torch import Tensor
 
 from crossent import stats
 from crossent.backends.protocol import Backend, RowGradWant, RowProblem
-from crossent.linear import filtering, gemm
+from crossent.linear import counted, filtering, gemm
 from crossent.linear.gemm import Gradients, Wants
 from crossent.linear.head import Head
 from crossent.linear.target_column import TargetColumn, target_column
@@ -35,9 +35,9 @@ Passes = list[tuple[RowProblem, GradCoefficients]]
 
 
 def chunks(head: Head, backend: Backend, rows: int) -> Iterator[Chunk]:
-    """Every chunk in order, all in one workspace."""
-    outputs = head.projection.shape[0]
-    workspace = backend.empty((min(rows, head.rows), outputs), head.dtype, head.projection.device)
+    """Every chunk in order, all in one workspace (grouped products bring memory of their own)."""
+    held = min(rows, head.rows) if head.count is None else 0
+    workspace = backend.empty((held, head.projection.shape[0]), head.dtype, head.projection.device)
     # One memory for the picked rows of all chunks: glibc reuses no freed block for an aligned one of the same size.
     picked = None
     if head.source is not None:
@@ -45,7 +45,11 @@ def chunks(head: Head, backend: Backend, rows: int) -> Iterator[Chunk]:
     for start in range(0, head.rows, rows):
         stop = min(start + rows, head.rows)
         hidden = head.hidden_rows(start, stop, picked)
-        logits = gemm.make_logits(head, hidden, workspace[: stop - start])
+        count = head.counted(start, stop)
+        if count is None:
+            logits = gemm.make_logits(head, hidden, workspace[: stop - start])
+        else:
+            logits = counted.logits(hidden, head.projection, head.bias, count)
         yield Chunk(start, stop, hidden, logits, head.part(logits, start, stop))
 
 
@@ -115,7 +119,8 @@ def consume(
     else:
         if total.projection is not None:
             first = chunk.start == 0 and least is None
-            gemm.add_projection(total.projection, d_logits, chunk.hidden, first=first)
+            count = head.counted(chunk.start, chunk.stop)
+            gemm.add_projection(total.projection, d_logits, chunk.hidden, first=first, count=count)
     if total.projection is not None and column is not None:
         column.add_to_projection(total.projection, chunk.hidden)
     if kept is None and total.hidden is not None:  # last: it may overwrite the chunk's hidden states
