@@ -20,22 +20,21 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 
 from crossent import functional
+from crossent.covered import Function, put, under
 from crossent.linear import functional as linear_functional
 
-Function = Callable[..., Any]
-
 OURS: dict[str, Function] = {
-    "cross_entropy": functional.cross_entropy,
-    "nll_loss": functional.nll_loss,
-    "log_softmax": functional.log_softmax,
-    "linear_cross_entropy": linear_functional.linear_cross_entropy,  # torch has it from 2.13 on
+    "cross_entropy": under(functional.cross_entropy),  # this module may be loaded while the doctor watches
+    "nll_loss": under(functional.nll_loss),
+    "log_softmax": under(functional.log_softmax),
+    "linear_cross_entropy": under(linear_functional.linear_cross_entropy),  # torch has it from 2.13 on
 }
 COUNTS_ONLY = "__crossent_counts_only__"  # marks the functions of `crossent run --losses torch`
 
@@ -89,9 +88,19 @@ def replacements() -> dict[str, Function]:
     return {name: ours for name, ours in OURS.items() if hasattr(F, name)}
 
 
+def standing(name: str) -> Function:
+    """What ``torch.nn.functional.<name>`` is now, be it watched by the doctor or not."""
+    return under(getattr(F, name))
+
+
 def is_patched(name: str) -> bool:
     """Whether ``torch.nn.functional.<name>`` is crossent's function now."""
-    return getattr(F, name) is replacements().get(name)
+    return standing(name) is replacements().get(name)
+
+
+def is_wanted() -> bool:
+    """Whether somebody has asked for the patch and not let go of it."""
+    return bool(_holders)
 
 
 def patch() -> Patch:
@@ -138,7 +147,7 @@ def unpatch() -> None:
 def bound_before(functions: dict[str, Function] | None = None) -> Iterator[BoundName]:
     """Module-level names outside torch and crossent that mean what ``torch.nn.functional`` means now."""
     if functions is None:
-        functions = {name: getattr(F, name) for name in replacements()}
+        functions = {name: standing(name) for name in replacements()}
     wanted = {id(function): name for name, function in functions.items()}
     seen: set[int] = set()
     for module_name, module in list(sys.modules.items()):
@@ -161,19 +170,19 @@ def _namespace(module: ModuleType) -> dict[str, Any]:
 def _exchange() -> None:
     for name, ours in replacements().items():
         if not is_patched(name):
-            _originals[name] = getattr(F, name)
-            setattr(F, name, ours)
+            _originals[name] = standing(name)
+            put(F, name, ours)
 
 
 def _restore() -> None:
     ours = replacements()
     covered: list[str] = []
     for name, original in list(_originals.items()):
-        now = getattr(F, name)
+        now = standing(name)
         if now is not ours[name] and now is not original:
             covered.append(_left_alone(name, now))  # the original is kept: that one may bring crossent's back
             continue
-        setattr(F, name, original)
+        put(F, name, original)
         del _originals[name]
     _warn(covered)
 
@@ -184,7 +193,7 @@ def _foreign_before() -> list[str]:
         f"torch.nn.functional.{name} was replaced before, by {full_name(now)}; crossent's takes its place now, "
         "and unpatch() brings that one back. To keep it, do not call crossent.patch()."
         for name, ours in replacements().items()
-        if (now := getattr(F, name)) is not ours
+        if (now := standing(name)) is not ours
         and getattr(now, "__module__", None) != F.__name__
         and not hasattr(now, COUNTS_ONLY)
     ]

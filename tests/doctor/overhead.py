@@ -65,7 +65,7 @@ def digits_step() -> Callable[[], None]:
     return step
 
 
-def per_step(step: Callable[[], None], steps: int, pairs: int = 40) -> tuple[float, float, float]:
+def per_step(step: Callable[[], None], steps: int, pairs: int) -> tuple[float, float, float]:
     """(plain ms, more ms of a step that is not watched, more ms of all watched ones together), medians over pairs of
     neighbouring blocks, whose order alternates."""
     plain: list[float] = []
@@ -103,11 +103,11 @@ def main() -> None:
         print(f"a watched call at {rows} x {classes}: {watched_call(rows, classes):.2f} ms")
     ids = torch.randint(0, 512, (8, 65))
     examples = {
-        "digits": (digits_step(), 150, 580),
-        "language model": (step_of(Language(), ids[:, :-1], ids[:, 1:], 512), 20, 580),
+        "digits": (digits_step(), 150, 40, 580),
+        "language model": (step_of(Language(), ids[:, :-1], ids[:, 1:], 512), 5, 100, 580),
     }
-    for name, (step, steps, run) in examples.items():
-        plain, more, watched = per_step(step, steps)
+    for name, (step, steps, pairs, run) in examples.items():
+        plain, more, watched = per_step(step, steps, pairs)
         share = (more + watched / run) / plain
         print(
             f"{name}: plain {plain:.3f} ms per step, not watched {more:+.4f} ms, 3 watched steps {watched:+.2f} ms "

@@ -214,6 +214,7 @@ def test_one_transfer_brings_what_several_would(monkeypatch: pytest.MonkeyPatch)
     target[::3] = -100
     loss = F.cross_entropy(logits, target)
     plain = take(logits, target, 1, -100, loss)
+    monkeypatch.setattr(sample, "FEW_TARGETS", 0)
     monkeypatch.setattr(sample, "fetch", sample._in_one_transfer)
     joined = take(logits, target, 1, -100, loss)
     assert torch.equal(joined.rows, plain.rows.double()) and joined.counted == plain.counted
@@ -228,6 +229,30 @@ def test_watching_ends_after_the_first_steps_and_comes_back() -> None:
             F.cross_entropy(MODEL(x), y)
             optimizer.step()
             assert watching.watched_calls == [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4][step]
+
+
+def test_backward_is_torchs_own_between_watched_steps() -> None:
+    own = torch.Tensor.backward
+    x, y = batch()
+    optimizer = torch.optim.SGD(MODEL.parameters(), lr=0.0)
+    with doctor.watch(steps=1, every=3, announce=None):
+        for step in range(7):
+            assert hasattr(torch.Tensor.backward, MARK) == (step % 3 == 0)
+            F.cross_entropy(MODEL(x), y).backward()
+            optimizer.step()
+    assert torch.Tensor.backward is own
+
+
+def test_a_wrapper_that_somebody_covered_is_idle_after_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = batch()
+    watching = doctor.watch(announce=None)
+    monkeypatch.setattr(F, "cross_entropy", F.cross_entropy)  # put back at the end of the test
+    with watching:
+        ours = F.cross_entropy
+        F.cross_entropy = lambda *args, **kwargs: ours(*args, **kwargs)
+        F.cross_entropy(MODEL(x), y)
+    F.cross_entropy(MODEL(x), y)
+    assert watching.watched_calls == 1
 
 
 def test_without_an_optimizer_nothing_is_said_of_accumulation() -> None:

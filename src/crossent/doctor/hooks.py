@@ -1,7 +1,7 @@
 """Where the doctor listens: names in ``torch.nn.functional``, ``Tensor.backward``, the end of optimizer steps.
 
 Functions only, put back as they were. While ``torch.compile`` or ``torch.jit`` reads them, they are the functions that
-were there before.
+were there before. ``Tensor.backward`` is itself between watched steps: a look at it there would be for nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from crossent import functional, internals
+from crossent.covered import EXCHANGE
 from crossent.doctor.arguments import POSITIONAL
 from crossent.linear import functional as linear_functional
 from crossent.scripted import compiles_as
@@ -36,7 +37,8 @@ class Hooks:
 
     def __init__(self, watch: Any) -> None:
         self._watch = watch
-        self._placed: list[tuple[Any, str, Any, Any]] = []  # (where, name, before, ours)
+        self._placed: list[tuple[Any, str, Any]] = []  # (where, name, ours)
+        self._backward: tuple[Any, Any] | None = None  # (before, ours), while it is in place
         self._handle: Any = None
 
     def install(self) -> None:
@@ -47,12 +49,18 @@ class Hooks:
                 self._place(F, name, self._loss(name, getattr(F, name)))
         self._place(F, "embedding", self._embedding(F.embedding))
         self._place(F, "interpolate", self._interpolate(F.interpolate))
-        self._place(torch.Tensor, "backward", self._backward(cast(Any, torch.Tensor).backward))
         self._place_on_crossents()
-        self._handle = register_optimizer_step_post_hook(self._after_step)
+        self._handle = register_optimizer_step_post_hook(self._watch.optimizer_step)
 
-    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        self._watch.optimizer_step(optimizer)
+    def attend(self, is_due: bool) -> None:
+        """Look at ``Tensor.backward``, or let it alone until the next step that is due."""
+        where = cast(Any, torch.Tensor)
+        if is_due and self._backward is None:
+            self._backward = (where.backward, self._watched_backward(where.backward))
+            where.backward = self._backward[1]
+        elif not is_due and self._backward is not None and where.backward is self._backward[1]:
+            where.backward = self._backward[0]
+            self._backward = None
 
     def _place_on_crossents(self) -> None:
         """crossent's functions under their own names; its modules look them up where they are defined."""
@@ -63,21 +71,22 @@ class Hooks:
             self._place(ours, name, watched)
 
     def remove(self) -> None:
-        for where, name, before, ours in reversed(self._placed):
+        self.attend(False)
+        for where, name, ours in reversed(self._placed):
             if getattr(where, name) is ours:  # else somebody has put something over it: leave that alone
-                setattr(where, name, before)
+                setattr(where, name, ours.__wrapped__)
         self._placed.clear()
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
 
     def _place(self, where: Any, name: str, ours: Any) -> None:
-        before = getattr(where, name)
         setattr(ours, MARK, True)
         setattr(where, name, ours)
-        self._placed.append((where, name, before, ours))
+        self._placed.append((where, name, ours))
 
     def _loss(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A cover (:mod:`crossent.covered`): what lies under it may be exchanged."""
         watch = self._watch
 
         @functools.wraps(original)
@@ -92,7 +101,14 @@ class Hooks:
                 watch.refused(name, args, kwargs, error)
                 raise
 
-        return compiles_as(getattr(original, "__original_fn", original))(watched)
+        def exchange(function: Callable[..., Any]) -> None:
+            nonlocal original
+            original = function
+            _covers(watched, original)
+
+        setattr(watched, EXCHANGE, exchange)
+        _covers(watched, original)
+        return watched
 
     def _embedding(self, original: Callable[..., Any]) -> Callable[..., Any]:
         watch = self._watch
@@ -117,7 +133,7 @@ class Hooks:
 
         return compiles_as(original)(watched)
 
-    def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _watched_backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
         watch = self._watch
 
         @functools.wraps(original)
@@ -126,4 +142,11 @@ class Hooks:
                 return watch.backward(self, original, *args, **kwargs)
             return original(self, *args, **kwargs)
 
+        setattr(backward, MARK, True)
         return backward
+
+
+def _covers(watched: Any, original: Any) -> None:
+    """What ``inspect``, ``torch.jit.script`` and :mod:`crossent.covered` find below a watched loss."""
+    watched.__wrapped__ = original
+    compiles_as(getattr(original, "__original_fn", original))(watched)

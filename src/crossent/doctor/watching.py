@@ -113,7 +113,8 @@ class Watch:
         self._resized: list[Resized] = []
         self._places: dict[Place, Place] = {}
         self._hooks = Hooks(self)
-        self.is_due = steps > 0
+        self.is_due = False  # until the block begins
+        self._next_due = every
         self.watched_calls = 0
 
     @property
@@ -125,6 +126,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if not self._is_off:
+            self._plan()
             self._hooks.install()
         return self
 
@@ -132,6 +134,7 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hooks.remove()
+        self.is_due = False  # of a wrapper that somebody has covered, and that stays for that reason
         self._finish_step(is_whole=False)
         if isinstance(error, Exception):
             self._add(explain_error(error).findings, [])
@@ -200,13 +203,21 @@ class Watch:
             if found is not None:
                 self._resized = [*self._resized[1 - RESIZED_KEPT :], found]
 
-    def optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """An optimizer has made a step."""
+    def optimizer_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """An optimizer has made a step: what is done here is done after each, watched or not."""
         if self.is_due:
             self._finish_step()
             self._look_at_step(optimizer)
         self._step += 1
-        self.is_due = self._step < self._steps or bool(self._every and self._step % self._every == 0)
+        if self.is_due or self._step == self._next_due:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Whether the step that begins now is watched, and which is if it is not."""
+        is_kth = bool(self._every and self._step) and self._step % self._every == 0
+        self.is_due = self._step < self._steps or is_kth
+        self._next_due = self._step - self._step % self._every + self._every if self._every else -1
+        self._hooks.attend(self.is_due)
 
     # ---- looking -------------------------------------------------------------------------------
 

@@ -118,11 +118,13 @@ def compiled_graphs() -> int:
 
 
 def replaced_meanwhile() -> list[str]:
-    """Functions that somebody (another library's patch) has put over ours."""
+    """Functions that somebody (another library's patch) has put over ours, or the program's own ``unpatch()``."""
     patching: Any = sys.modules.get("crossent.patching")
     functional: Any = sys.modules.get("torch.nn.functional")
     if patching is None or functional is None:
         return []
+    if not patching.is_wanted():
+        return ["the program called crossent.unpatch(): calls after it were torch's own and are not counted"]
     return [
         f"torch.nn.functional.{name} was replaced by {patching.full_name(getattr(functional, name))} during the run; "
         "calls that it keeps to itself are not seen"
