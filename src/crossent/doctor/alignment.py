@@ -74,7 +74,16 @@ def _match(embedded: Embedded, record: CallRecord) -> Alignment | None:
     length = record.target.numel() // ids.shape[0]
     if not max(1, ids.shape[1] - 2) <= length <= ids.shape[1]:
         return None
-    return compare(ids, record.target.reshape(ids.shape[0], length), record.ignore_index)
+    labels = record.target.reshape(ids.shape[0], length)[:, record.shift :]
+    return compare(ids[:, _first_position(record, ids.shape[1]) :], labels, record.ignore_index)
+
+
+def _first_position(record: CallRecord, length: int) -> int:
+    """How many positions were cut off at the front of the logits: ``logits[:, 1:]``."""
+    for step in record.chain.steps:
+        if step.kind == "Slice" and step.number("dim") == 1 and (step.sizes() or ())[1:2] == (length,):
+            return (step.number("start") or 0) % length
+    return 0
 
 
 def padded(record: CallRecord) -> tuple[int, float, int] | None:
@@ -88,7 +97,7 @@ def padded(record: CallRecord) -> tuple[int, float, int] | None:
             continue
         if embedded.rows != record.classes or _match(embedded, record) is None:
             continue
-        labels = target.detach().reshape(ids.shape[0], -1)
+        labels = target.detach().reshape(ids.shape[0], -1)[:, record.shift :]
         count = int(((labels == padding).flip(1).to(torch.int64).cumprod(1)).sum())
         terms = int((labels != record.ignore_index).sum())
         if count and terms:

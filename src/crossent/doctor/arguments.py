@@ -55,6 +55,7 @@ def record_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> C
         flags=tuple(given.get(name) for name in _DEPRECATED),
         hidden=hidden,
         up_to_constant=hidden is not None,
+        shift=int(_or(given.get("shift"), 0)),
     )
 
 

@@ -19,6 +19,16 @@ class PastLoss:
     is_of_a_leaf: bool  # its input requires a gradient and was not computed from anything
     count: int | None = None  # of valid targets
     codes: tuple[str, ...] = ()  # what was found at the call
+    is_of_decisions: bool = False  # its input has no graph and holds whole numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Unreduced:
+    """What is kept of losses that are not reduced."""
+
+    place: str
+    total: int
+    valid: int  # those whose target is not ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,7 @@ class Backward:
 
     root: Tensor
     losses_before: tuple[PastLoss, ...] = ()  # those computed since the last backward
+    unreduced: tuple[Unreduced, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class CallRecord:
     earlier: tuple[Labels, ...] = ()  # of the watched calls of this line before this one
     flags: tuple[Any, ...] = ()  # size_average and reduce, as they came
     hidden: Tensor | None = None  # of linear_cross_entropy: what the user passed
+    shift: int = 0  # crossent's option: the label of position t is entry t + shift of the target
 
     @property
     def source(self) -> Tensor:
@@ -233,6 +234,11 @@ class CallRecord:
         return (
             self.rows.numel() > 0 and not self.up_to_constant and self.low >= 0 and self.high <= 1 + self.sum_tolerance
         )
+
+    @cached_property
+    def is_whole_numbers(self) -> bool:
+        """Whether the rows look like decisions: argmax, round, a threshold."""
+        return self.rows.numel() > 0 and not self.up_to_constant and bool((self.rows == self.rows.round()).all())
 
     @cached_property
     def is_normalised_log(self) -> bool:

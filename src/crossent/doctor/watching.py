@@ -23,7 +23,7 @@ from crossent.doctor.arguments import record_of
 from crossent.doctor.exceptions import explain_error, explained_by
 from crossent.doctor.finding import Finding, LossDoctorWarning, Place
 from crossent.doctor.hooks import Hooks
-from crossent.doctor.moments import Accumulation, Backward, PastLoss, Step
+from crossent.doctor.moments import Accumulation, Backward, PastLoss, Step, Unreduced
 from crossent.doctor.place import of_caller, readable
 from crossent.doctor.record import CallRecord, Embedded, Labels, Resized
 from crossent.doctor.report import Report
@@ -107,6 +107,7 @@ class Watch:
         self._lines: dict[Site, Line] = defaultdict(Line)
         self._means: dict[tuple[Site, bool], list[tuple[float, int]]] = {}
         self._losses: list[PastLoss] = []
+        self._unreduced: list[Unreduced] = []
         self._went_backward: tuple[Place, tuple[PastLoss, ...]] | None = None
         self._backwards = 0
         self._embedded: list[Embedded] = []
@@ -172,11 +173,13 @@ class Watch:
         self._backwards += 1
         losses = tuple(self._losses[-LOSSES_KEPT:])
         place = readable(of_caller(3))
-        findings, limits = examine.moment("backward", Backward(root, losses), place, "backward")
+        facts = Backward(root, losses, tuple(self._unreduced[-LOSSES_KEPT:]))
+        findings, limits = examine.moment("backward", facts, place, "backward")
         said = {code for loss in losses for code in loss.codes}  # of these losses, when they were called
         self._add([finding for finding in findings if finding.code not in said], limits)
         self._went_backward = (place, losses)
         self._losses.clear()
+        self._unreduced.clear()
         self._embedded.clear()
         self._resized.clear()
         try:
@@ -247,7 +250,7 @@ class Watch:
             record.place = self._readable(called)
             record.is_watched = True
             record.model = self._model
-            record.embedded = () if kwargs.get("shift") else tuple(self._embedded)
+            record.embedded = tuple(self._embedded)
             record.resized = tuple(self._resized)
         return record
 
@@ -261,12 +264,16 @@ class Watch:
         loss, count = record.loss, record.valid_count
         if record.labels is not None:
             self._lines[site].labels = [*self._lines[site].labels[1 - BATCHES_KEPT :], record.labels]
+        assert record.result is not None
+        if loss is None and count is not None and record.reduction == "none":
+            self._unreduced.append(Unreduced(str(record.place), record.result.numel(), count))
         if loss is None:
             return
-        assert record.result is not None
         of_a_leaf = record.source.grad_fn is None and record.source.requires_grad
         has_graph = record.result.requires_grad
-        self._losses.append(PastLoss(loss, str(record.place), record.grad_enabled, has_graph, of_a_leaf, count, codes))
+        decided = record.grad_enabled and not has_graph and record.is_whole_numbers
+        place = str(record.place)
+        self._losses.append(PastLoss(loss, place, record.grad_enabled, has_graph, of_a_leaf, count, codes, decided))
         if record.reduction == "mean" and count and record.weight is None:
             is_training = record.grad_enabled and (record.model is None or record.model.training)
             self._means.setdefault((site, is_training), []).append((loss, count))

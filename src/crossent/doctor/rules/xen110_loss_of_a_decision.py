@@ -53,7 +53,7 @@ def from_graph(record: CallRecord) -> Found | None:
 def from_values(record: CallRecord) -> Found | None:
     if not record.grad_enabled or record.input.requires_grad or record.rows.numel() < ENOUGH:
         return None
-    if record.up_to_constant or not bool((record.rows == record.rows.round()).all()):
+    if not record.is_whole_numbers:
         return None
     distinct = sorted(set(cast("list[float]", record.rows.reshape(-1)[:512].tolist())))
     if distinct == [0.0]:

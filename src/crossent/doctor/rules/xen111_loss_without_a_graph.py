@@ -20,8 +20,9 @@ Good::
 How it is detected
     ``backward()`` is called on a single number that requires a gradient and has no ``grad_fn``; or its graph is a few
     operations on one leaf whose values are those of the losses computed before. Or it has no graph at all, and equals
-    the last loss: that was computed without gradients, or it had a graph then. Or all losses that went backward had
-    a leaf as their input, and no parameter of the optimizer has a gradient when it makes its step.
+    the last loss: that was computed without gradients, or it had a graph then, or its input carried none. Or all
+    losses that went backward had a leaf as their input, and no parameter of the optimizer has a gradient when it makes
+    its step.
 False positives
     Optimising one scalar parameter by itself: reported only where a loss was computed before.
 References
@@ -47,18 +48,25 @@ FIX_OFF = "leave no_grad, inference_mode or set_grad_enabled(False) before the t
 
 MESSAGE_CUT = "backward() on a number without a graph; the loss at {place} had one: it was cut in between."
 
+MESSAGE_INPUT = (
+    "backward() on the loss at {place}, whose input carries no gradient: it was cut from its graph (.data, detach(), "
+    "numpy()), or nothing before it requires one."
+)
+FIX_INPUT = "pass the model's output itself to the loss, and see that its parameters require gradients."
+
 MESSAGE_LEAF = (
     "backward() ran, and no parameter of the optimizer has a gradient: the input of the loss at {place} was made of "
     "numbers."
 )
 FIX_LEAF = "keep the model's output a tensor on its way to the loss: torch.cat in place of numpy(), tolist() or .data."
 
+XEN110 = "XEN110"  # a loss of decisions: said where it was computed
 FEW = 8  # operations between a leaf and its mean or sum
 
 
 def from_backward(moment: Backward) -> Found | None:
     root, before = moment.root, moment.losses_before
-    if root.numel() != 1 or not before:
+    if root.numel() != 1 or not before or XEN110 in before[-1].codes:
         return None
     if not root.requires_grad:
         return _refused(float(root.detach()), before[-1])
@@ -69,9 +77,11 @@ def from_backward(moment: Backward) -> Found | None:
 
 def _refused(value: float, loss: PastLoss) -> Found | None:
     """Why torch is about to refuse: only if the last loss is what backward() is called on."""
-    if not _is_close(value, loss.value) or (loss.grad_enabled and not loss.has_graph):
-        return None  # another number; or XEN110
-    return Found({"place": loss.place}, variant="CUT" if loss.has_graph else "OFF")
+    if not _is_close(value, loss.value):
+        return None  # another number
+    if loss.is_of_decisions:
+        return None  # XEN110
+    return Found({"place": loss.place}, variant="CUT" if loss.has_graph else "INPUT" if loss.grad_enabled else "OFF")
 
 
 def from_step(moment: Step) -> Found | None:

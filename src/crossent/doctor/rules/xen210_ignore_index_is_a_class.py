@@ -13,9 +13,10 @@ Good::
     loss = F.cross_entropy(model(x), y)
 
 How it is detected
-    ignore_index lies in 0..C-1, there are at most 1,000 classes, and between 0 and half of the labels have it. A
-    note: a padding class 0 is common and right; none where an embedding has that padding_idx. With two classes it is a
-    warning, however many labels have it: one class is left, and the answer is always the same.
+    ignore_index lies in 0..C-1, there are at most 1,000 classes, and between 0 and half of the labels have it; or any
+    number of them, where the rows are samples and not positions (a linear layer on 2-D features made them). A note: a
+    padding class 0 is common and right; none where an embedding has that padding_idx. With two classes it is a warning,
+    however many labels have it: one class is left, and the answer is always the same.
 False positives
     Padding with 0 in small vocabularies.
 References
@@ -44,10 +45,17 @@ def from_values(record: CallRecord) -> Found | None:
         return None
     left_out = counted.total - counted.valid
     one_is_left = record.classes == 2 and 0 < left_out < counted.total
-    if not one_is_left and not 0 < left_out <= counted.total / 2:
+    most = counted.total - 1 if _are_samples(record) else counted.total / 2  # of positions most may be padding
+    if not one_is_left and not 0 < left_out <= most:
         return None
     evidence = {
         "ignore_index": record.ignore_index, "classes": record.classes, "count": left_out, "last": record.classes - 1,
         "share": left_out / counted.total, "left": 1 - record.ignore_index,
     }  # fmt: skip
     return Found(evidence, "high", "warning", "ONE_LEFT") if one_is_left else Found(evidence, "low")
+
+
+def _are_samples(record: CallRecord) -> bool:
+    """Whether one row is one sample: a layer has made them in this very shape, and no ids were as many."""
+    is_layer = record.chain.kind in ("Addmm", "Mm") and not record.chain.steps
+    return is_layer and record.input.dim() == 2 and all(e.ids.numel() != record.row_count for e in record.embedded)
