@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import crossent
-from crossent import doctor
+from crossent import doctor, handover
 from crossent.doctor import sample
 from crossent.doctor.hooks import MARK
 from crossent.doctor.sample import MOST_LOGITS, take
@@ -345,6 +345,30 @@ def test_linear_losses_of_torch_are_watched_without_making_logits(patched: bool)
         head(hidden, torch.full((8,), -100))
     assert watching.watched_calls == 2 and watching.report.codes == ["XEN305", "XEN305"]
     assert all("makes no logits" in limit for limit in watching.report.limits)
+
+
+def test_log_probs_are_watched_and_counted_under_their_own_name() -> None:
+    """And the rows of the head that they look up are no token ids."""
+    hidden, head = torch.randn(6, 4, requires_grad=True), torch.randn(9, 4)
+    names: list[str] = []
+
+    def listen(call: handover.Served) -> None:
+        names.append(call.function)
+
+    handover.add_listener(listen)
+    try:
+        with doctor.watch(announce=None) as watching:
+            crossent.linear_log_prob(hidden, head, torch.arange(6))
+            crossent.linear_log_prob(hidden, head, torch.arange(12).reshape(6, 2) % 9)
+            crossent.linear_cross_entropy_with_stats(hidden, head, torch.arange(6))
+            assert not watching._embedded
+    finally:
+        handover.remove_listener(listen)
+    assert names == ["linear_log_prob", "linear_log_prob", "linear_cross_entropy"]
+    assert watching.watched_calls == 3 and not watching.report.findings
+    assert [limit.split(": ")[1].split()[0] for limit in watching.report.limits] == ["linear_log_prob"] * 2 + [
+        "linear_cross_entropy"
+    ]
 
 
 def test_evaluation_is_told_from_training_by_the_models_mode() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from crossent import handover
 from crossent.doctor.record import CallRecord
 
+LINEAR = ("linear_cross_entropy", "linear_log_prob")  # their logits are never made
 _DEPRECATED = ("size_average", "reduce")
 POSITIONAL = {
     "cross_entropy": (
@@ -19,6 +20,7 @@ POSITIONAL = {
     "linear_cross_entropy": (
         "input", "linear_weight", "target", "linear_bias", "weight", "reduction", "ignore_index", "label_smoothing",
     ),  # the first three by position
+    "linear_log_prob": ("input", "linear_weight", "tokens"),
     "kl_div": ("input", "target", "size_average", "reduce", "reduction", "log_target"),
     "binary_cross_entropy": ("input", "target", "weight", "size_average", "reduce", "reduction"),
     "binary_cross_entropy_with_logits": (
@@ -32,11 +34,11 @@ POSITIONAL = {
 def record_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallRecord | None:
     """The record of a call; None where input and target are no tensors."""
     given = {**dict(zip(POSITIONAL[function], args, strict=False)), **kwargs}
-    input, target = given.get("input"), given.get("target")
+    input, target = given.get("input"), given.get("tokens" if function == "linear_log_prob" else "target")
     if not isinstance(input, Tensor) or not isinstance(target, Tensor):
         return None
     hidden = None
-    if function == "linear_cross_entropy":
+    if function in LINEAR:
         hidden, input = input, _unmade(input, given.get("linear_weight"))
         if input is None:
             return None
@@ -46,7 +48,7 @@ def record_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> C
         target,
         weight=given.get("weight"),
         ignore_index=_or(given.get("ignore_index"), -100),
-        reduction=_reduction(given),
+        reduction="none" if function == "linear_log_prob" else _reduction(given),
         label_smoothing=_or(given.get("label_smoothing"), 0.0),
         log_target=bool(given.get("log_target")),
         class_dim_given=given.get("class_dim") if given.get("shift") is None else -1,

@@ -45,7 +45,7 @@ def limits_of(record: CallRecord) -> list[str]:
     if record.blind is not None:
         limits.append(f"{record.place}: values were not read ({record.blind}); only the graph was")
     if record.hidden is not None:
-        limits.append(f"{record.place}: linear_cross_entropy makes no logits; target, loss and hidden states were seen")
+        limits.append(f"{record.place}: {record.function} makes no logits; target, result and hidden states were seen")
     if record.chain.opaque is not None:
         limits.append(f"{record.place}: the graph is opaque ({record.chain.opaque}); values were tested in its place")
     elif record.source.grad_fn is None and record.source.requires_grad is False and record.grad_enabled is False:

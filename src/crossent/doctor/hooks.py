@@ -29,6 +29,7 @@ CROSSENTS: dict[str, tuple[str, ModuleType]] = {  # crossent's name: (what it is
     "cross_entropy_with_stats": ("cross_entropy", functional),
     "linear_cross_entropy": ("linear_cross_entropy", linear_functional),
     "linear_cross_entropy_with_stats": ("linear_cross_entropy", linear_functional),
+    "linear_log_prob": ("linear_log_prob", linear_functional),
 }
 
 

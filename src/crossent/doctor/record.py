@@ -69,7 +69,7 @@ class CallRecord:
     """A call: torch's names, the tensors as the user passed them."""
 
     function: str
-    input: Tensor  # of linear_cross_entropy: zeros of the logits' shape, without memory
+    input: Tensor  # of the linear functions: zeros of the logits' shape, without memory
     target: Tensor | None = None
     weight: Tensor | None = None
     ignore_index: int = -100
@@ -91,7 +91,7 @@ class CallRecord:
     known: frozenset[str] = frozenset()  # codes that were found at this line before
     earlier: tuple[Labels, ...] = ()  # of the watched calls of this line before this one
     flags: tuple[Any, ...] = ()  # size_average and reduce, as they came
-    hidden: Tensor | None = None  # of linear_cross_entropy: what the user passed
+    hidden: Tensor | None = None  # of the linear functions: what the user passed
     shift: int = 0  # crossent's option: the label of position t is entry t + shift of the target
 
     @property
@@ -111,7 +111,7 @@ class CallRecord:
     @property
     def is_row_loss(self) -> bool:
         """Whether torch reads the classes from dim 1, and class indices are a target."""
-        return self.function in ("cross_entropy", "nll_loss", "linear_cross_entropy")
+        return self.function in ("cross_entropy", "nll_loss", "linear_cross_entropy", "linear_log_prob")
 
     @cached_property
     def class_dim(self) -> int:

@@ -191,6 +191,8 @@ class Watch:
 
     def embedding(self, ids: Any, weight: Any, padding_idx: int | None) -> None:
         """Token ids were looked up."""
+        if getattr(self._thread, "is_busy", False):
+            return  # a loss looks rows of its head up
         if isinstance(ids, Tensor) and isinstance(weight, Tensor) and ids.dim() == 2:
             self._embedded = [
                 *self._embedded[1 - EMBEDDINGS_KEPT :],

@@ -70,7 +70,7 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
         answer = composite.evaluate(
             tensors, options, layout, result_dtype, readouts=request.readouts, top_k=request.top_k
         )
-        _notify(logits, "composite", reason)
+        _notify(request, logits, "composite", reason)
         return answer
     backend, reason = dispatch.choose(options.backend, tensors.input.device, dtype)
     filter_eps = filtering.checked(request.filter_eps, dtype)
@@ -85,12 +85,13 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     except TargetOutOfRange as found:
         came = _came(tensors, request)
         raise handover.refuse_range("cross_entropy", scored, options, layout, found.row, came) from None
-    _notify(logits, backend.name, reason)
+    _notify(request, logits, backend.name, reason)
     return answer if isinstance(answer, tuple) else (answer,)
 
 
-def _notify(logits: Tensor, by: str, reason: str | None) -> None:
-    handover.notify(NAME, logits, by, reason)
+def _notify(request: Request, logits: Tensor, by: str, reason: str | None) -> None:
+    """Under the function's own name; with read-outs it is the same loss."""
+    handover.notify(request.shown[0].removesuffix("_with_stats"), logits, by, reason)
 
 
 def plan_of(options: Any) -> LinearPlan:
@@ -206,7 +207,7 @@ def _torch_answers(tensors: LinearTensors, request: Request, owner: str | None) 
     if not _is_plain(tensors, request):
         beyond = _beyond_torch(tensors)
         raise errors.refuse("XEN042", reason=reason, came=f"{beyond}=" if beyond else "a crossent option")
-    _notify(tensors.unmade(input.dtype), "torch", reason)
+    _notify(request, tensors.unmade(input.dtype), "torch", reason)
     return answer
 
 

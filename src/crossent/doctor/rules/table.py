@@ -15,6 +15,7 @@ CE, NLL, LINEAR, KL = "cross_entropy", "nll_loss", "linear_cross_entropy", "kl_d
 BCE, BCE_LOGITS = "binary_cross_entropy", "binary_cross_entropy_with_logits"
 ROW_LOSSES = (CE, NLL)
 LOSSES = (CE, NLL, LINEAR, KL, BCE, BCE_LOGITS)
+LOG_PROB = "linear_log_prob"
 
 ROWS: tuple[Row, ...] = (
     Row("A1", "error", "xen101_softmax_before_cross_entropy", (CE,)),
@@ -29,10 +30,10 @@ ROWS: tuple[Row, ...] = (
     Row("A10", "error", "xen110_loss_of_a_decision", (CE, NLL, BCE, BCE_LOGITS)),
     Row("A11", "error", "xen111_loss_without_a_graph", ("backward", "step")),
     Row("A12", "warning", "xen112_log_of_softmax", (CE, NLL, KL, "backward")),
-    Row("A13", "error", "xen113_scrambled_reshape", (CE, NLL, LINEAR)),
+    Row("A13", "error", "xen113_scrambled_reshape", (CE, NLL, LINEAR, LOG_PROB)),
     Row("B1", "error", "xen201_one_hot_integers", ("error",)),
     Row("B2", "error", "xen202_target_with_an_extra_axis", ("error",)),
-    Row("B3", "error", "xen203_labels_out_of_range", ("error", CE, NLL, LINEAR)),
+    Row("B3", "error", "xen203_labels_out_of_range", ("error", CE, NLL, LINEAR, LOG_PROB)),
     Row("B4", "error", "xen204_target_is_no_distribution", (CE, LINEAR)),
     Row("B5", "error", "xen205_classes_last", (CE, NLL, "error")),
     Row("B7", "error", "xen207_target_dtype", ("error",)),
@@ -54,7 +55,7 @@ ROWS: tuple[Row, ...] = (
     Row("D2", "error", "xen402_ignored_rows_counted", ("crosscheck", "backward")),
     Row("D6", "error", "xen406_minus_infinity_has_mass", (CE,)),
     Row("D7", "warning", "xen407_loss_in_half_precision", (CE, NLL, LINEAR)),
-    Row("D8", "error", "xen408_logits_not_finite", LOSSES),
+    Row("D8", "error", "xen408_logits_not_finite", (*LOSSES, LOG_PROB)),
     Row("D9", "error", "xen409_loss_differs_from_reference", ("crosscheck",)),
     Row("D11", "warning", "xen411_first_loss_above_chance", (CE, LINEAR)),
     Row("D12", "warning", "xen412_cannot_overfit_one_batch", ("overfit",)),
@@ -63,8 +64,8 @@ ROWS: tuple[Row, ...] = (
     Row("E3", "warning", "xen503_kl_div_mean", (KL,)),
     Row("E4", "note", "xen504_batchmean_of_sequences", (KL,)),
     Row("E6", "error", "xen506_teacher_is_student", (KL,)),
-    Row("F1", "error", "xen601_labels_not_shifted", (CE, LINEAR, "batch")),
-    Row("F2", "error", "xen602_labels_shifted_twice", (CE, LINEAR, "batch")),
+    Row("F1", "error", "xen601_labels_not_shifted", (CE, LINEAR, LOG_PROB, "batch")),
+    Row("F2", "error", "xen602_labels_shifted_twice", (CE, LINEAR, LOG_PROB, "batch")),
     Row("F3", "warning", "xen603_padding_counted", (CE, LINEAR, "batch")),
     Row("F4", "warning", "xen604_end_is_never_a_label", ("batch",)),
     Row("F5", "note", "xen605_prompt_counted", ("batch",)),

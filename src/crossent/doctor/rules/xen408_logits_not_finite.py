@@ -16,7 +16,7 @@ Good::
 
 How it is detected
     The loss is not finite: all logits are then looked at, block by block, for the first bad row and class. Where
-    the loss is finite or not one number, the sampled rows are. For linear_cross_entropy the hidden states are. Then the
+    the loss is finite or not one number, the sampled rows are. For the linear functions the hidden states are. Then the
     parameters in the graph are looked at: whether they are finite tells an earlier step from this one. If they are,
     what the graph has saved for backward tells the first operation with a bad result, and the module that it belongs to
     or comes after (not with torch 2.8; not through checkpointing, offloading and compiled models).
@@ -57,10 +57,16 @@ def from_values(record: CallRecord) -> Found | None:
         return None
     if record.loss is not None and not math.isfinite(record.loss):
         return _search_all(record)
+    if record.hidden is not None and record.loss is None:  # the rows of this sample were never made
+        return _search_all(record) if _has_nan(record.result) else None
     if math.isfinite(record.low) and math.isfinite(record.high):
         return None
     bad = _bad(sample.rows)
     return _found(record, sample.rows, bad, sample.rows.numel(), 0) if bool(bad.any()) else None
+
+
+def _has_nan(result: Tensor | None) -> bool:
+    return result is not None and bool(result.detach().isnan().any())
 
 
 def _bad(rows: Tensor) -> Tensor:
