@@ -28,6 +28,11 @@ def refuse(code: str, **facts: object) -> Exception:
     return exception
 
 
+def is_refusal(exception: BaseException) -> bool:
+    """Whether it was raised by :func:`refuse`, or has advice of ours."""
+    return hasattr(exception, "crossent_code")
+
+
 def _lines(code: str, came: str | None, facts: dict[str, object]) -> str:
     refusal = REFUSALS[code]
     lines = [f"  crossent {code} ({refusal.name})"]

@@ -308,4 +308,25 @@ REFUSALS: dict[str, Refusal] = {
         "a torch.Tensor: the head's weight (C, H), and its bias by itself",
         "linear_weight=head.weight, linear_bias=head.bias",
     ),
+    "XEN070": Refusal(
+        "explain-values",
+        ValueError,
+        "{count} of {all} values of the {which} are not finite: the first is {value}, in row {row}, class {column}",
+        "finite numbers; among logits -inf for masked classes, but not for all classes of a row",
+        "crossent.doctor(logits, target); crossent run --doctor train.py names the operation that made it",
+    ),
+    "XEN071": Refusal(
+        "explain-empty",
+        ValueError,
+        "the logits have shape {shape}: there is nothing to explain",
+        "at least one row and one class",
+        "logits (N, C) of one batch",
+    ),
+    "XEN072": Refusal(
+        "explain-labels",
+        ValueError,
+        "{count} of {all} labels are not whole: the first is {value:g}",
+        "class indices 0 to C - 1, or probabilities in the shape of the logits",
+        "the ids of the classes, as integers; for two classes with probability p: target [1 - p, p]",
+    ),
 }

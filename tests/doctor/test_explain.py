@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -13,6 +14,7 @@ import numpy
 import pytest
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 
 import crossent
 from crossent import explain
@@ -95,11 +97,11 @@ def test_layouts_and_the_worst_rows() -> None:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: explain(torch.randn(3, 4), torch.tensor([0, 1])), "3 rows of logits and 2 labels"),
-        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 7])), r"labels lie in \[0, 7\], valid are 0..3"),
-        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), reduction="max"), "reduction is 'max'"),
-        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), language="fr"), "expected en, zh"),
-        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), samples=50), "expected 1 to 20"),
+        (lambda: explain(torch.randn(3, 4), torch.tensor([0, 1])), "target-shape"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 7])), r"lie in \[0, 7\]"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), reduction="max"), "reduction='max'"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), language="fr"), "en or zh"),
+        (lambda: explain(torch.randn(2, 4), torch.tensor([0, 1]), samples=50), "1 to 20"),
     ],
 )
 def test_what_is_refused(call, text: str) -> None:
@@ -128,6 +130,22 @@ def test_views_show_the_numbers(language: str, tmp_path: Path) -> None:
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match=r"\.png"):
         seen.save(tmp_path / "e.pdf")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_console_of_any_width_shows_whole_numbers(language: str, width: int) -> None:
+    z, y = torch.randn(2, 6, 70), torch.randint(0, 70, (2, 6))
+    z[0, 0], y[0, 0] = 0.0, 1
+    z[0, 0, 1] = 3.25
+    maps = explain(torch.randn(1, 3, 64, 64), torch.randint(0, 3, (1, 64, 64)), language=language)
+    for seen in (explain(z, y, class_dim=2, samples=1, top=3, loss=2.0, language=language), maps):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(seen)
+        shown = console.export_text()
+        assert "\u2026" not in shown and f"{seen.loss:.6f}" in shown
+        assert all(f"{view.logit:.4f}" in shown for row in seen.rows for view in row.classes)
+        assert all(f"{mistake.value:.4f}" in shown for mistake in seen.mistakes)
 
 
 def save_safetensors(path: Path, arrays: dict[str, torch.Tensor]) -> None:

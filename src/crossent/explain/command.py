@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -43,9 +44,12 @@ def command(
     out: Out = None,
 ) -> None:
     """Spell out what a cross entropy is made of, on your own logits and labels."""
+    from crossent.errors import is_refusal
     from crossent.explain import numbers, reading
 
     try:
+        if out is not None:
+            _check_out(out)
         data = reading.read(file, logits, target)
         request = numbers.Request(
             ignore_index, reduction, label_smoothing, class_dim, data.names, samples, worst, top, loss, language
@@ -54,8 +58,10 @@ def command(
         if out is not None:
             seen.save(out)
             return
-    except (reading.UnreadableError, ValueError, TypeError, OSError, ImportError) as error:
-        print(f"crossent explain: {error}", file=sys.stderr)
+    except Exception as error:
+        if not isinstance(error, reading.UnreadableError | OSError | ImportError) and not is_refusal(error):
+            raise
+        print(f"crossent explain: {error}{_here(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     if sys.stdout.isatty():
         from rich.console import Console
@@ -63,3 +69,23 @@ def command(
         Console().print(seen)
     else:
         print(seen)
+
+
+def _check_out(out: Path) -> None:
+    """Before anything is computed."""
+    from crossent.explain.reading import UnreadableError
+
+    if out.suffix not in (".html", ".png", ".txt"):
+        raise UnreadableError(f"--out is {out}; expected a name in .html, .png or .txt; write: --out explain.html")
+    if not out.parent.is_dir():
+        raise UnreadableError(f"--out is {out}, and there is no folder {out.parent}; write: --out {out.name}")
+
+
+OPTION = re.compile(r"\b(class_dim|ignore_index|label_smoothing|reduction|loss)='?([-\w.]+)")
+
+
+def _here(refusal: str) -> str:
+    """What a refusal tells to write, as an option of this command."""
+    _, _, advice = refusal.partition("  write: ")
+    options = dict.fromkeys(f"--{name.replace('_', '-')} {value}" for name, value in OPTION.findall(advice))
+    return f"\n  here:     {' or '.join(options)}" if options else ""

@@ -16,10 +16,10 @@ LEVELS = 255  # the last entry of the palette is transparent: ignored
 SCALE = 4  # pixels of the PNG for a cell
 
 
-def characters(seen: LossMap) -> list[str]:
+def characters(seen: LossMap, widest: int = WIDEST) -> list[str]:
     """Lines of text, dark for dear, ``x`` where pixels are ignored."""
     down, across = len(seen.cells), len(seen.cells[0])
-    height, width = min(TALLEST, down), min(WIDEST, across)
+    height, width = min(TALLEST, down), min(widest, across)
     return [
         "".join(
             _character(seen.cells[y * down // height][x * across // width], seen.high) for x in range(width)

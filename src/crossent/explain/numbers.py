@@ -18,13 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crossent import errors
 from crossent.explain import layouts, mistakes
+from crossent.explain.checks import checked
 from crossent.explain.layouts import LossMap, Profile
 from crossent.explain.mistakes import Mistake
-
-MOST_SAMPLES = 20
-REDUCTIONS = ("mean", "sum", "none")
-LANGUAGES = ("en", "zh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Explanation:
         elif path.suffix in (".html", ".txt"):
             path.write_text(self.to_html() if path.suffix == ".html" else f"{self}\n", encoding="utf-8")
         else:
-            raise ValueError(f"an explanation is written as .html, .png, .txt; {path.name!r} ends otherwise")
+            raise errors.refuse("XEN030", option="path", came=str(path), expected="a name in .html, .png or .txt")
 
     def __str__(self) -> str:
         from crossent.explain.text import text
@@ -140,24 +138,17 @@ class Explanation:
     def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
         from crossent.explain.tables import rendered
 
-        return rendered(self)
+        return rendered(self, options.max_width)
 
 
 def explanation(logits: Any, target: Any, weight: Any, request: Request) -> Explanation:
     """Compute everything."""
-    _check(request)
-    z_full, target = torch.as_tensor(logits).detach(), torch.as_tensor(target).detach()
-    axis = _axis(z_full, request.class_dim)
+    z_full, target, weight, axis = checked(logits, target, weight, request)
     z = z_full.movedim(axis, -1).reshape(-1, z_full.shape[axis]).double().cpu()
     is_index = not target.is_floating_point()
     labels = target.reshape(-1).long().cpu() if is_index else None
     probs = None if is_index else target.movedim(axis, -1).reshape(z.shape).double().cpu()
-    _check_shapes(z, labels, probs, request.ignore_index)
-    w = (
-        torch.ones(z.shape[1], dtype=torch.float64)
-        if weight is None
-        else torch.as_tensor(weight).detach().double().cpu()
-    )
+    w = torch.ones(z.shape[1], dtype=torch.float64) if weight is None else weight.double().cpu()
     problem = _Problem(z, labels, probs, w, request)
     rows = problem.row_losses()
     below, kind = problem.denominator(has_weight=weight is not None)
@@ -187,7 +178,9 @@ def explanation(logits: Any, target: Any, weight: Any, request: Request) -> Expl
         prior_entropy=problem.prior_entropy(),
         rows=[problem.view(index, rows, gradient, below, total) for index in _whole(order[: request.samples])],
         first_terms=[float(rows[index]) for index in _whole(problem.read.nonzero()[:4])],
-        mistakes=mistakes.table(z, labels, problem.options(weight is not None), total, request.seen),
+        mistakes=mistakes.table(z, labels, problem.options(weight is not None), total, request.seen)
+        if bool(problem.read.any())
+        else [],
         loss_map=problem.loss_map(rows, target.shape, z_full.dim()),
         profile=problem.profile(target.shape, z_full.dim()),
     )
@@ -318,37 +311,3 @@ class _Problem:
 
 def _whole(numbers: Tensor) -> list[int]:
     return [int(number) for number in numbers.reshape(-1)]
-
-
-def _axis(z: Tensor, class_dim: int | None) -> int:
-    if not z.is_floating_point() or z.dim() == 0:
-        raise TypeError(
-            f"logits are a floating point tensor of at least one dimension; came {tuple(z.shape)} {z.dtype}"
-        )
-    if class_dim is not None:
-        return class_dim % z.dim()
-    return 1 if z.dim() > 1 else 0
-
-
-def _check(request: Request) -> None:
-    if request.reduction not in REDUCTIONS:
-        raise ValueError(f"reduction is {request.reduction!r}; expected {', '.join(REDUCTIONS)}")
-    if request.language not in LANGUAGES:
-        raise ValueError(f"language is {request.language!r}; expected {', '.join(LANGUAGES)}")
-    if not 1 <= request.samples <= MOST_SAMPLES:
-        raise ValueError(f"samples is {request.samples}; expected 1 to {MOST_SAMPLES}")
-
-
-def _check_shapes(z: Tensor, labels: Tensor | None, probs: Tensor | None, ignore_index: int) -> None:
-    if labels is None:
-        return
-    if labels.numel() != z.shape[0]:
-        raise ValueError(
-            f"{z.shape[0]} rows of logits and {labels.numel()} labels; crossent.doctor(logits, target) says more"
-        )
-    read = labels[labels != ignore_index]
-    if read.numel() and (int(read.min()) < 0 or int(read.max()) >= z.shape[1]):
-        raise ValueError(
-            f"labels lie in [{int(read.min())}, {int(read.max())}], valid are 0..{z.shape[1] - 1}; "
-            "crossent.doctor(logits, target) says more"
-        )

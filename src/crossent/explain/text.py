@@ -63,12 +63,12 @@ def map_classes(seen: Explanation) -> list[str]:
     ]
 
 
-def profile_lines(seen: Explanation) -> list[str]:
+def profile_lines(seen: Explanation, bar: int = 30) -> list[str]:
     assert seen.profile is not None
     language = seen.request.language
     dearest = max(loss for _, loss in seen.profile.losses) or 1.0
     return [
-        f"{signed(shift):>2}  {loss:9.4f}  {'#' * round(30 * loss / dearest):<30}"
+        f"{signed(shift):>2}  {loss:9.4f}  {'#' * round(bar * loss / dearest):<{bar}}"
         f"  {say(language, 'as_it_came') if shift == 0 else ''}".rstrip()
         for shift, loss in seen.profile.losses
     ]
@@ -156,9 +156,8 @@ def row_sentences(seen: Explanation, row: RowView) -> list[str]:
 
 def reduction(seen: Explanation) -> str:
     language = seen.request.language
-    terms = " + ".join(f"{term:.4f}" for term in seen.first_terms) + (
-        " + ..." if seen.valid > len(seen.first_terms) else ""
-    )
+    terms = " + ".join(f"{term:.4f}" for term in seen.first_terms) or "0"
+    terms += " + ..." if seen.valid > len(seen.first_terms) else ""
     if seen.request.reduction == "none":
         return f"{say(language, 'none')} {terms} = {seen.loss:.6f}"
     what = say(language, "divided_by", below=seen.denominator, what=say(language, seen.denominator_is))
