@@ -86,7 +86,9 @@ def test_an_exception_is_explained_before_its_traceback(tmp_path: Path) -> None:
 
 def test_what_cannot_be_done_is_refused_before_the_program_runs(tmp_path: Path) -> None:
     for arguments, text in (
-        (("--strict",), "belong to --doctor"),
+        (("--strict",), "--strict belongs to --doctor; write: crossent run --doctor --strict ..."),
+        (("--steps", "5", "--every", "0"), "--steps and --every belong to --doctor"),
+        (("--doctor", "--steps", "0"), "--steps"),
         (("--doctor", "--report", "r.pdf"), "ends in .html, .json, .sarif, .txt"),
         (("--doctor", "--report", "missing/r.html"), "there is no folder"),
     ):

@@ -26,8 +26,12 @@ ReportTo = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="--doctor's report as .html, .json, .sarif or .txt.")
 ]
 IsStrict = Annotated[bool, typer.Option("--strict", help="With --doctor: exit status 1 if it warns.")]
-Steps = Annotated[int, typer.Option(min=1, help="With --doctor: watch that many optimizer steps, ...")]
-Every = Annotated[int, typer.Option(min=0, help="... and then every so-many-th; 0: no more.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="With --doctor: watch that many optimizer steps (3 unless given), ...")
+]
+Every = Annotated[
+    int | None, typer.Option(min=0, help="... and then every so-many-th (1000 unless given); 0: no more.")
+]
 
 
 def command(
@@ -39,8 +43,8 @@ def command(
     doctor: IsDoctored = False,
     report: ReportTo = None,
     strict: IsStrict = False,
-    steps: Steps = 3,
-    every: Every = 1000,
+    steps: Steps = None,
+    every: Every = None,
 ) -> None:
     """Run a training script with torch's losses replaced by crossent's, and count their calls.
 
@@ -52,7 +56,12 @@ def command(
         launch.refuse(f"--losses is {losses!r}; expected {' or '.join(CHOICES)}")
     if json is not None:
         _check_writable("--json", json)
-    doctoring = _doctoring(doctor, doctoring_wish(report, strict, steps, every))
+    of_the_doctor = {"--report": report, "--strict": strict or None, "--steps": steps, "--every": every}
+    given = [name for name, value in of_the_doctor.items() if value is not None]
+    if given and not doctor:
+        verb = "belong" if len(given) > 1 else "belongs"
+        launch.refuse(f"{' and '.join(given)} {verb} to --doctor; write: crossent run --doctor {' '.join(given)} ...")
+    doctoring = Doctoring(doctoring_wish(report, strict, steps, every)) if doctor else None
     chosen = launch.Program(program, is_module, tuple(arguments or ()))
     try:
         launch.check(chosen)
@@ -61,19 +70,14 @@ def command(
     launch.pending.append(lambda: start(chosen, losses, json, doctoring))
 
 
-def doctoring_wish(report: Path | None, strict: bool, steps: int, every: int) -> Wish:
+def doctoring_wish(report: Path | None, strict: bool, steps: int | None, every: int | None) -> Wish:
     """The doctor's part of the command line, checked."""
     if report is not None:
         if report.suffix not in SUFFIXES:
             launch.refuse(f"--report {report}: expected a name that ends in {', '.join(SUFFIXES)}")
         _check_writable("--report", report)
-    return Wish(None if report is None else report.absolute(), strict, steps, every)
-
-
-def _doctoring(wanted: bool, wish: Wish) -> Doctoring | None:
-    if not wanted and (wish.report is not None or wish.strict):
-        launch.refuse("--report and --strict belong to --doctor; write: crossent run --doctor ...")
-    return Doctoring(wish) if wanted else None
+    often = {name: value for name, value in (("steps", steps), ("every", every)) if value is not None}
+    return Wish(None if report is None else report.absolute(), strict, **often)
 
 
 def _check_writable(option: str, path: Path) -> None:
