@@ -55,6 +55,15 @@ def test_crossents_own_loss_is_read_too(backend: str) -> None:
     assert doctor(crossent.cross_entropy(MODEL(x), y, backend=backend)).ok
 
 
+@pytest.mark.parametrize("log_softmax", [F.log_softmax, crossent.log_softmax])
+def test_a_log_softmax_over_the_batch_is_no_part_of_a_cross_entropy(log_softmax) -> None:
+    x, y = batch()
+    assert doctor(F.nll_loss(log_softmax(MODEL(x), 0), y)).codes == ["XEN107"]
+    assert not doctor(F.nll_loss(log_softmax(MODEL(x), -1), y)).codes
+    image = MODEL(x).reshape(8, 10, 2, 2)
+    assert doctor(F.nll_loss(log_softmax(image, 3), torch.zeros(8, 2, 2, dtype=torch.int64))).codes == ["XEN107"]
+
+
 def test_options_of_a_loss_come_back_signed() -> None:
     x, y = batch()
     labels = y.clone()

@@ -52,6 +52,8 @@ def test_a_page_is_complete(row: Row) -> None:
     places = [lines.index(section) for section in SECTIONS]
     assert places == sorted(places)
     assert lines[0].endswith(".") and not lines[1]
+    why = " ".join(lines[lines.index("Why") + 1 : lines.index("Bad::")])
+    assert any(character.isdigit() for character in why) or "``" in why, "a formula or a figure"
 
 
 def test_the_table_is_consistent() -> None:

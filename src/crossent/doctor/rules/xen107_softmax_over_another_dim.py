@@ -44,8 +44,6 @@ def from_graph(record: CallRecord) -> Found | None:
     if chain.kind not in NAMES or chain.producer is None or not chain.is_exact or record.input.dim() < 2:
         return None
     saved = chain.producer.number("dim")
-    if saved is None:
-        saved = getattr(getattr(getattr(chain.producer.node, "crossent_call", None), "layout", None), "class_dim", None)
     if not chain.moves_dims and saved is not None:
         dim = saved % record.input.dim()
         return None if dim == record.class_dim else _found(record, NAMES[chain.kind], dim)

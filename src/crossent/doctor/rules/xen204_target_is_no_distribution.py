@@ -4,7 +4,8 @@ What
     Multi-hot labels, a teacher's logits or unnormalised scores as the target of ``cross_entropy``.
 Why
     torch accepts any numbers: ``-sum_c p_c log_softmax(z)_c``. With rows that sum to s the loss is s times as large
-    and its lowest value is not reached at p; with negative entries it has no lower bound.
+    and its lowest value is not reached at p; with negative entries it has no lower bound. Measured with three labels
+    of ten in each row and equal logits: 6.9078, three times ``log 10``.
 Bad::
 
     loss = F.cross_entropy(model(x), multi_hot)  # XEN204

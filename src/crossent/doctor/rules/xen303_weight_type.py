@@ -5,7 +5,8 @@ What
     classes.
 Why
     torch refuses: "argument 'weight' must be Tensor, not list", "expected scalar type Float but found Double",
-    "weight tensor should be defined either for all classes or no classes".
+    "weight tensor should be defined either for all classes or no classes". One weight for each class is multiplied
+    with each row's loss, ``w(y_i) l_i``: C numbers, never N of them.
 Bad::
 
     weight = torch.linspace(0.5, 5.0, 10, dtype=torch.float64)

@@ -3,8 +3,9 @@
 What
     ``total += loss.item()`` and ``total / len(loader)``, while batches hold different numbers of valid targets.
 Why
-    The result depends on the batch size and on the order of the data; perplexity, ``exp`` of it, does so more
-    strongly.
+    ``mean_b l_b`` in place of ``sum_b n_b l_b / sum_b n_b``: the result depends on the batch size and on the order of
+    the data; perplexity, ``exp`` of it, does so more strongly. Losses of 0.5, 0.5 and 2.0 over 64, 64 and 2 targets
+    have the mean 1.000 and not 0.523, the perplexity 2.72 and not 1.69.
 Bad::
 
     with torch.no_grad():

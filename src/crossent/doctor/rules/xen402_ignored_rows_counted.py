@@ -4,7 +4,7 @@ What
     Smoothing, masking or averaging by hand that counts positions whose label is ignore_index.
 Why
     With smoothing, an ignored row still adds ``-(e/C) sum_c log p_c``; in a denominator, padding makes the mean
-    smaller the more of it there is.
+    smaller the more of it there is: with 60 % padding, 0.4 of the loss.
 Bad::
 
     def smoothed(logits, target):

@@ -4,7 +4,7 @@ What
     A fused kernel or a loss written by hand gives another value or gradient than cross entropy in float64.
 Why
     Such faults are silent: a vocabulary that is no multiple of the block size, a soft cap on padding, a dropped
-    row.
+    row. A mean over 40 rows in chunks of 16 that leaves the last 8 out is 0.8 of the loss.
 Bad::
 
     def halved(logits, target):

@@ -3,7 +3,8 @@
 What
     ``kl_div(..., reduction="batchmean")`` on (B, T, V) or (N, H, W, C).
 Why
-    It divides by B and not by B*T: the loss grows with the length of the sequence.
+    It divides by B and not by B*T: the loss grows with the length of the sequence, to 128 times the divergence of a
+    token in sequences of 128.
 Bad::
 
     student, target = lm(ids).log_softmax(-1), lm(ids).detach().softmax(-1) * 0.5 + 0.01
