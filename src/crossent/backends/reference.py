@@ -200,7 +200,9 @@ def _safe_target(problem: RowProblem) -> Tensor:
 def _q(problem: RowProblem, z: Tensor) -> Tensor:
     """The target row q of stats.py, spelled out."""
     q = _common(problem, z)
-    return torch.where(_is_target(problem), q + _own(problem)[:, None], q) if problem.is_index else q
+    if not problem.is_index:
+        return q
+    return torch.where(_is_target(problem), _of_target(problem, problem.on + problem.off)[:, None], q)
 
 
 def _common(problem: RowProblem, z: Tensor) -> Tensor:
@@ -211,9 +213,9 @@ def _common(problem: RowProblem, z: Tensor) -> Tensor:
     return q * problem.class_weight[:, None]
 
 
-def _own(problem: RowProblem) -> Tensor:
-    """on * w_y, per row."""
-    own = torch.full(problem.row_shape, problem.on, dtype=problem.compute_dtype, device=problem.logits.device)
+def _of_target(problem: RowProblem, number: float) -> Tensor:
+    """number * w_y, per row."""
+    own = torch.full(problem.row_shape, number, dtype=problem.compute_dtype, device=problem.logits.device)
     return own if problem.class_weight is None else own * problem.class_weight[_safe_target(problem)]
 
 
@@ -237,7 +239,7 @@ def _dot_and_mass(problem: RowProblem, shifted: Tensor) -> tuple[Tensor, Tensor]
     if problem.off:
         dot, mass = (common * shifted).sum(1), common.sum(1)
     if problem.classes:
-        own = _own(problem)
+        own = _of_target(problem, problem.on)
         dot, mass = dot + own * shifted.gather(1, _safe_target(problem)[:, None])[:, 0], mass + own
     return dot, mass
 

@@ -109,9 +109,9 @@ def log_lanes(log_sum, total, top):
 
 
 @loop
-def own_term(dot, mass, z_y, top, own, y):
-    """Add the target's term, own = on * w_y: own (z_y - max) to ``dot``, own to ``mass``; nothing where y is -1."""
-    w = own[...]
+def own_term(dot, mass, z_y, top, own, y, on):
+    """Add the target's term, on * w_y: on w_y (z_y - max) to ``dot``, on w_y to ``mass``; nothing where y is -1."""
+    w = own[...] * on
     term = w * (z_y[...] - top[...])
     dot[...] = dot[...] + where("<", y[...], 0.0, 0.0, term)
     mass[...] = mass[...] + w
@@ -157,9 +157,8 @@ def gradients_in(tile, soft, own, y):
 
 @loop
 def gradient_off(block, soft, hard, own, y, c, off):
-    """block = soft e - hard off - [c == y] own."""
-    target = where("==", y[...], c, own[...], 0.0)
-    block[...] = block[...] * soft[...] - hard[...] * off - target
+    """block = soft e - (own where c == y, else hard off)."""
+    block[...] = block[...] * soft[...] - where("==", y[...], c, own[...], hard[...] * off)
 
 
 @loop
@@ -176,9 +175,8 @@ def minus_product(block, hard, q):
 
 @loop
 def minus_own(block, hard, own, y, c, off):
-    """block -= hard off + [c == y] own."""
-    target = where("==", y[...], c, own[...], 0.0)
-    block[...] = block[...] - hard[...] * off - target
+    """block -= own where c == y, else hard off."""
+    block[...] = block[...] - where("==", y[...], c, own[...], hard[...] * off)
 
 
 @loop

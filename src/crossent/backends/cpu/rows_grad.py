@@ -73,7 +73,7 @@ from crossent.backends.cpu.rows_inner import (
     write_vector,
 )
 from crossent.backends.cpu.rows_inner import BLOCK as LANES_BLOCK
-from crossent.backends.cpu.rows_last import AHEAD, load_q, load_z, zero_row
+from crossent.backends.cpu.rows_last import AHEAD, load_q, load_z, target_share, zero_row
 
 
 @njit(**KERNEL)
@@ -109,8 +109,7 @@ def grad_last(scratch, a, first, last):
         bend = of_row(scratch, given.bend, row, 0.0)
         shrink = number(scratch, exp(-float(log_sum)))
         off, on = number(scratch, hard * numbers.off), number(scratch, hard * numbers.on)
-        if by_index:
-            on *= of_row(scratch, columns.weight, y, 1.0)
+        own = target_share(scratch, hard, max(y, 0), columns, numbers)
         start, out_start = start_of(logits, o, i), start_of(out, o, i)
         target_start, size = start_of(target, o, i), item_bytes(out.kind) * out.across
         to_scale = 0.0
@@ -121,11 +120,13 @@ def grad_last(scratch, a, first, last):
             n = min(BLOCK, classes - b)
             at, ahead = start + b * logits.across * item, start + (b * logits.across + AHEAD * BLOCK) * item
             factor, shift = shrink * soft, off
+            here = y >= b and y < b + n
             if plain:
                 exp_from(scratch, n, at, top, ahead, step, logits.kind, logits.across)
-                if y >= b and y < b + n:
+                if here:
+                    at_target = scratch[y - b] * factor - own
                     affine(scratch, n, factor, -shift)
-                    scratch[y - b] -= on
+                    scratch[y - b] = at_target
                     factor, shift = one, number(scratch, 0.0)
                 store(scratch, n, out_start + b * size, factor, shift, out.kind, out.across, flags.past_caches)
                 continue
@@ -140,6 +141,7 @@ def grad_last(scratch, a, first, last):
             if given.bend != 0:
                 bend_by(scratch, n, z, top, soft, bend)
                 factor = shrink
+            at_target = scratch[y - b] * factor - own if here else own
             if not by_index:
                 load_q(q, target, target_start, b, n, columns.weight, numbers.on, numbers.off)
                 combine(scratch, n, q, factor, hard)
@@ -147,8 +149,8 @@ def grad_last(scratch, a, first, last):
                 combine(scratch, n, pointer_at(scratch, columns.weight) + b, factor, off)
             else:
                 affine(scratch, n, factor, -off)
-            if y >= b and y < b + n:
-                scratch[y - b] -= on
+            if here:
+                scratch[y - b] = at_target
             if softcap != 0:
                 times_slope(scratch, n, z, one, 1.0 / softcap)
             if given.scale != 0:
@@ -190,6 +192,7 @@ def grad_inner(scratch, a, first, last):
         inverse_exp(shrink, width, log_sum)
         fill(total, width, 0.0)
         times(own, width, hard)
+        affine(own, width, numbers.on + numbers.off, 0.0)
         start, out_start, target_start = start_of(logits, o, i), start_of(out, o, i), start_of(target, o, i)
         for c in range(V):
             load_class(block, count, width, start, logits, c, keep, skipped, scale, mapped, softcap)

@@ -64,7 +64,7 @@ assert TO_SCALE < VECTORS
 
 @njit(**PART)
 def read_targets(target, grid, o, i, count, vectors, columns, numbers, flags):
-    """Target class (-1: none), 1 or 0 for read or not and on * w_y per lane; (bad lane or -1, lanes not read)."""
+    """Target class (-1: none), 1 or 0 for read or not and w_y per lane; (bad lane or -1, lanes not read)."""
     y, keep, own = vectors + Y * grid.lanes, vectors + KEEP * grid.lanes, vectors + OWN * grid.lanes
     fill(keep, count, 1.0)
     if target.kind != INT64:
@@ -80,7 +80,7 @@ def read_targets(target, grid, o, i, count, vectors, columns, numbers, flags):
         wrong += (not is_skipped) and (c < 0 or c >= grid.classes)
     for lane in range(count):
         y[lane] = classes[lane * stride]
-    fill(own, count, numbers.on)
+    fill(own, count, 1.0)
     if skipped or wrong or columns.weight != 0:
         for lane in range(count):
             c = classes[lane * stride]
@@ -89,7 +89,7 @@ def read_targets(target, grid, o, i, count, vectors, columns, numbers, flags):
             elif c < 0 or c >= grid.classes:
                 bad = lane if bad < 0 else bad
             else:
-                own[lane] = numbers.on * of_row(own, columns.weight, c, 1.0)
+                own[lane] = of_row(own, columns.weight, c, 1.0)
     return bad, skipped
 
 
@@ -205,7 +205,7 @@ def finish_tile(vectors, grid, row, count, width, skipped, stats, stride, loss, 
     top, total, dot, mass = vectors + TOP * W, vectors + TOTAL * W, vectors + DOT * W, vectors + MASS * W
     log_sum, tilt, hard, extra = vectors + LOG_SUM * W, vectors + TILT * W, vectors + HARD * W, vectors + EXTRA * W
     log_lanes(log_sum, width, total, top)
-    own_term(dot, width, mass, vectors + ZY * W, top, vectors + OWN * W, vectors + Y * W)
+    own_term(dot, width, mass, vectors + ZY * W, top, vectors + OWN * W, vectors + Y * W, numbers.on)
     item = item_bytes(kind_of(vectors))
     if stats != 0:
         divide(tilt, width, total)
@@ -252,6 +252,7 @@ def write_tile(vectors, tile, z_tile, grid, target, out, o, i, count, width, num
         times(soft, width, scale)
         times(hard, width, scale)
     times(own, width, hard)
+    affine(own, width, numbers.on + numbers.off, 0.0)  # added before either is rounded: softmax is next to it
     plain = target.kind == INT64 and numbers.off == 0 and numbers.softcap == 0
     if plain and out.inner == 1:
         aligned = 1 if flags.past_caches != 0 and (start | size) % 64 == 0 and count % 16 == 0 else 0

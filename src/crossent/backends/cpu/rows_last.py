@@ -197,6 +197,12 @@ def read_plain_row(scratch, refs, e_row, grid, logits, o, i, y, keep):
 
 
 @njit(**PART)
+def target_share(like, hard, y, columns, numbers):
+    """hard * q of the target's class; on + off are added before either is rounded: in a trained row softmax is near."""
+    return number(like, hard * (numbers.on + numbers.off)) * of_row(like, columns.weight, y, 1.0)
+
+
+@njit(**PART)
 def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, columns, flags, top, scale, soft, hard):
     """out = (soft * e - hard * q) * dz/dx; ``soft`` is already divided by the sum of exponentials."""
     classes, softcap = grid.classes, number(scratch, numbers.softcap)
@@ -206,7 +212,7 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
     if softcap == 0:
         soft, hard = soft * scale, hard * scale
     off, on = number(scratch, hard * numbers.off), number(scratch, hard * numbers.on)
-    on *= of_row(scratch, columns.weight, max(y, 0), 1.0)
+    own = target_share(scratch, hard, max(y, 0), columns, numbers)
     by_index = target.kind == INT64
     for b in range(0, classes, BLOCK):
         n = min(BLOCK, classes - b)
@@ -214,6 +220,7 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
         down = float(refs[b // BLOCK]) - float(top)  # above 0 only where a block is all -inf and its exponentials are 0
         factor = number(scratch, soft * exp(down if down <= 0.0 else down * 0.0))
         shift = off
+        at_target = block[at] * factor - own if by_index and at < n else own
         if not by_index and columns.weight == 0:
             at_q = target_start + b * target.across * item_bytes(target.kind)
             combine_from(block, n, at_q, factor, on, off, target.kind, target.across)
@@ -227,7 +234,7 @@ def write_row(scratch, refs, e_row, z_row, grid, target, out, o, i, y, numbers, 
         if not by_index or at < n or (columns.weight != 0 and off != 0):  # the block is what is stored
             factor, shift = number(scratch, 1.0), number(scratch, 0.0)
         if by_index and at < n:
-            block[at] -= on
+            block[at] = at_target
         to = start + b * size
         if softcap != 0:
             inverse = 1.0 / softcap
