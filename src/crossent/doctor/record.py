@@ -160,7 +160,8 @@ class CallRecord:
             return None
         if self.input.dim() == 0:
             return None
-        return sample.take(self.input, self.target, self.class_dim, self.ignore_index, self.result)
+        result, unmade = self.result, self.hidden is not None
+        return sample.take(self.input, self.target, self.class_dim, self.ignore_index, result, looks_for_nan=unmade)
 
     @property
     def knows_values(self) -> bool:

@@ -6,7 +6,7 @@ longer), whatever the size of the batch; targets up to a million are counted in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -39,10 +39,16 @@ class Sample:
     counted: Counted | None
     is_whole: bool  # whether these are all rows, in order
     result: float | None  # the loss, where it is one number
+    has_nan: bool = False  # whether the losses hold NaN, where they are several and were looked at
 
 
 def take(
-    input: Tensor, target: Tensor | None, class_dim: int, ignore_index: int, result: Tensor | None = None
+    input: Tensor,
+    target: Tensor | None,
+    class_dim: int,
+    ignore_index: int,
+    result: Tensor | None = None,
+    looks_for_nan: bool = False,
 ) -> Sample:
     """Sample a call; ``class_dim`` is not negative."""
     with torch.no_grad():
@@ -56,10 +62,21 @@ def take(
             parts += [_at(target.detach(), shape, picked, total), _count(target.detach(), ignore_index)]
         elif target is not None and kind == "probability":
             parts.append(_rows_at(_classes_last(target, class_dim), shape, picked, total))
-        scalar = result is not None and result.numel() == 1
-        fetched = fetch([*parts, result.detach()] if result is not None and scalar else parts)
-        loss = float(fetched.pop()) if scalar else None
-        return _assemble(fetched, kind, total, target, loss)
+        last = _of_result(result, looks_for_nan)
+        fetched = fetch([*parts, *last])
+        number = float(fetched.pop()) if last else None
+        if result is not None and result.numel() == 1:
+            return _assemble(fetched, kind, total, target, number)
+        return replace(_assemble(fetched, kind, total, target, None), has_nan=bool(number))
+
+
+def _of_result(result: Tensor | None, looks_for_nan: bool) -> list[Tensor]:
+    """The loss, where it is one number; of several, if asked, whether one is NaN."""
+    if result is None:
+        return []
+    if result.numel() == 1:
+        return [result.detach()]
+    return [result.detach().isnan().any()] if looks_for_nan else []
 
 
 def fetch(parts: list[Tensor]) -> list[Tensor]:

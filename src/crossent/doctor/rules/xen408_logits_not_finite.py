@@ -60,15 +60,11 @@ def from_values(record: CallRecord) -> Found | None:
     if record.loss is not None and not math.isfinite(record.loss):
         return _search_all(record)
     if record.hidden is not None and record.loss is None:  # the rows of this sample were never made
-        return _search_all(record) if _has_nan(record.result) else None
+        return _search_all(record) if sample.has_nan else None
     if math.isfinite(record.low) and math.isfinite(record.high):
         return None
     bad = _bad(sample.rows)
     return _found(record, sample.rows, bad, sample.rows.numel(), 0) if bool(bad.any()) else None
-
-
-def _has_nan(result: Tensor | None) -> bool:
-    return result is not None and bool(result.detach().isnan().any())
 
 
 def _bad(rows: Tensor) -> Tensor:
