@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from crossent import functional
-from crossent.doctor import examine, place
+from crossent import errors, functional
+from crossent.doctor import examine, given, place
 from crossent.doctor.moments import Crosscheck
 from crossent.doctor.report import Report
 
@@ -39,6 +39,10 @@ def crosscheck(loss_fn: Callable[..., Tensor], logits: Tensor, target: Tensor, *
         True
     """
     where = place.here()
+    given.function("loss_fn", loss_fn, "a function of logits and target that returns a tensor")
+    logits, target = given.tensor("logits", logits), given.tensor("target", target)
+    if not logits.is_floating_point():
+        raise errors.refuse("XEN001", input_dtype=logits.dtype)
     facts = _compare(loss_fn, logits.detach(), target.detach(), options)
     ignored = _ignored(target, options)
     if not facts.agrees and ignored is not None and logits.dim() == 2 and 0 < int(ignored.sum()) < ignored.numel():
@@ -90,7 +94,7 @@ def _answer(loss_fn: Callable[..., Tensor], logits: Tensor, target: Tensor, opti
     devices = [logits.device] if logits.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         logits.requires_grad_()
-        value = loss_fn(logits, target, **options)
+        value = given.tensor("the loss of loss_fn", loss_fn(logits, target, **options))
         if not value.requires_grad:
             return _Answer(value.detach(), torch.zeros_like(logits))
         (gradient,) = torch.autograd.grad(value.sum(), logits)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossent.doctor import examine, graph
+from crossent import errors
+from crossent.doctor import arguments, examine, exceptions, given, graph
 from crossent.doctor.finding import Finding, Found, Place, finding
 from crossent.doctor.moments import Backward, PastLoss
 from crossent.doctor.record import CallRecord
@@ -33,6 +34,11 @@ def about_loss(loss: Tensor, place: Place) -> Report:
     """What the graph below a loss says."""
     if not isinstance(loss, Tensor):
         raise TypeError(f"doctor(loss) takes the tensor that a loss returned, not {type(loss).__name__}")
+    if loss.grad_fn is None and loss.numel() != 1:
+        raise TypeError(
+            f"doctor(loss) takes what a loss returned; came {tuple(loss.shape)} without a graph. "
+            "Write doctor(logits, target)"
+        )
     if loss.grad_fn is None:
         return _without_graph(loss, place)
     nodes = graph.search(loss.grad_fn, frozenset(LOSS_NODES) | _PROBABILITY)
@@ -146,12 +152,19 @@ def about_values(input: Tensor, target: Tensor, options: dict[str, Any], place: 
     function = options.get("function", "cross_entropy")
     if function not in (*table.LOSSES, "mse_loss"):
         raise ValueError(f"function is {function!r}; expected one of {', '.join(table.LOSSES)}")
+    input, target = given.tensor("logits", input), given.tensor("target", target)
+    class_dim = options.get("class_dim")
+    if class_dim is not None and not -input.dim() <= class_dim < max(1, input.dim()):
+        expected = f"{-input.dim()} to {input.dim() - 1}"
+        raise errors.refuse("XEN036", came=class_dim, dimensions=input.dim(), expected=expected)
     record = CallRecord(
         function, input, target, options.get("weight"), options.get("ignore_index", -100),
         options.get("reduction", "mean"), options.get("label_smoothing", 0.0), options.get("log_target", False),
-        options.get("class_dim"), place=place, grad_enabled=torch.is_grad_enabled(),
+        class_dim, place=place, grad_enabled=torch.is_grad_enabled(),
     )  # fmt: skip
     findings, limits = examine.refused(record)
     if not findings:
         findings, limits = examine.call(record)
+    if not findings and arguments.blindness(input, target) is None:
+        findings = exceptions.refusal(record, place)
     return Report(findings, limits, f"one call of {function}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossent.doctor import examine, place
+from crossent.doctor import examine, given, place
 from crossent.doctor.moments import Accumulation, Batch
 from crossent.doctor.report import Report
 
@@ -38,6 +38,7 @@ def batch(
         ['XEN602']
     """
     where = place.here()
+    batch = given.mapping("batch", batch, "a mapping with input_ids and labels, as a collator makes it")
     facts = Batch(
         input_ids=_tensor(batch, "input_ids"),
         labels=_tensor(batch, "labels"),
@@ -52,9 +53,19 @@ def batch(
         vocabulary=len(tokenizer) if hasattr(tokenizer, "__len__") else None,
         has_chat_template=bool(getattr(tokenizer, "chat_template", None)),
     )
-    limits = [] if facts.labels is not None else [f"{where}: the batch has no labels"]
+    limits = [f"{where}: {reason}" for reason in _not_compared(facts)]
     findings, problems = examine.moment("batch", facts, where, "batch")
     return Report(findings, limits + problems, "one batch")
+
+
+def _not_compared(facts: Batch) -> Iterator[str]:
+    ids, labels = facts.input_ids, facts.labels
+    if labels is None:
+        yield "the batch has no labels"
+    elif ids is None:
+        yield "the batch has no input_ids"
+    elif ids.shape != labels.shape:
+        yield f"input_ids {tuple(ids.shape)} and labels {tuple(labels.shape)} differ in shape"
 
 
 def _tensor(batch: Mapping[str, Any], name: str) -> Tensor | None:
@@ -93,13 +104,20 @@ def accumulation(losses: Sequence[float | Tensor], counts: Sequence[float | Tens
         >>> crossent.doctor.accumulation([2.9, 1.4], [12, 480]).codes
         ['XEN307']
     """
-    if len(losses) != len(counts) or not losses:
+    means, numbers = _floats("losses", losses), _floats("counts", counts)
+    if len(means) != len(numbers) or not means:
         raise ValueError(
-            f"accumulation() takes as many losses as counts, and some: got {len(losses)} and {len(counts)}"
+            f"accumulation() takes as many losses as counts, and some: got {len(means)} and {len(numbers)}"
         )
-    if min(float(n) for n in counts) <= 0:
+    if min(numbers) <= 0:
         raise ValueError("accumulation() takes positive counts: a batch without targets has no mean")
     where = place.here()
-    facts = Accumulation(tuple(float(loss) for loss in losses), tuple(float(n) for n in counts))
-    findings, limits = examine.moment("accumulation", facts, where, "accumulation")
-    return Report(findings, limits, f"{len(losses)} batches")
+    findings, limits = examine.moment("accumulation", Accumulation(means, numbers), where, "accumulation")
+    return Report(findings, limits, f"{len(means)} batches")
+
+
+def _floats(option: str, values: Any) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise given.unfit(option, values, "one number of each batch") from None

@@ -10,7 +10,7 @@ import re
 from types import FrameType, TracebackType
 
 from crossent import errors
-from crossent.doctor import examine
+from crossent.doctor import examine, given
 from crossent.doctor.advice import ADVICE
 from crossent.doctor.arguments import POSITIONAL, record_of
 from crossent.doctor.finding import Finding, Place
@@ -45,6 +45,7 @@ def explain_error(error: BaseException) -> Report:
         ...     print(crossent.doctor.explain_error(error).codes)
         ['XEN202']
     """
+    error = given.instance("error", error, BaseException, "an exception, as caught")
     known: list[Finding] | None = getattr(error, "crossent_doctor", None)
     if known is not None:
         return Report(known, [], "one exception")
@@ -55,7 +56,7 @@ def explain_error(error: BaseException) -> Report:
     if record is not None:
         record.place = where
         found, _ = examine.refused(record)
-    found = found or _from_text(str(error), where) or _refusal(record, where)
+    found = found or _from_text(str(error), where) or refusal(record, where)
     limits = [] if found else [f"{type(error).__name__}: nothing known about this text"]
     return Report(found, limits, "one exception")
 
@@ -79,20 +80,21 @@ def _record_of_the_refused(frames: list[tuple[FrameType, int]]) -> CallRecord | 
     for frame, _ in frames:
         name = frame.f_code.co_name
         if not is_users(frame) and name in POSITIONAL and "target" in frame.f_locals:
-            given = {key: frame.f_locals[key] for key in POSITIONAL[name] if key in frame.f_locals}
-            record = record_of(name, (), given)
+            passed = {key: frame.f_locals[key] for key in POSITIONAL[name] if key in frame.f_locals}
+            record = record_of(name, (), passed)
             if record is not None:
                 return record
     return None
 
 
-def _refusal(record: CallRecord | None, where: Place) -> list[Finding]:
+def refusal(record: CallRecord | None, where: Place) -> list[Finding]:
     """What ``crossent.errors`` says of the call, where no rule of the catalogue does."""
     if record is None or record.function not in table.ROW_LOSSES:
         return []
     facts = errors.CallFacts(
         function=record.function, input=record.input, target=record.target, weight=record.weight,
         ignore_index=record.ignore_index, reduction=record.reduction, label_smoothing=record.label_smoothing,
+        class_dim=record.class_dim_given,
     )  # fmt: skip
     found = REFUSAL.search(str(errors.advise(ValueError(""), facts)))
     if found is None or found[1] == "XEN029":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossent.doctor import examine, place
+from crossent.doctor import examine, given, place
 from crossent.doctor.moments import Overfit
 from crossent.doctor.report import Report
 
@@ -36,7 +36,9 @@ def overfit(
         True
     """
     where = place.here()
-    *inputs, target = batch
+    given.whole("steps", steps, 1)
+    given.function("loss_fn", loss_fn, "a function of the model's output and the target")
+    *inputs, target = given.sequence("batch", batch, 2, "a tuple (inputs, target)")
     twin = copy.deepcopy(model).train()
     devices = sorted({parameter.device.index for parameter in twin.parameters() if parameter.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices), torch.enable_grad():

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from crossent.doctor import examine
+from crossent.doctor import examine, given
 from crossent.doctor.arguments import record_of
 from crossent.doctor.exceptions import explain_error, explained_by
 from crossent.doctor.finding import Finding, LossDoctorWarning, Place
@@ -65,6 +65,12 @@ def watch(
         >>> watching.report.codes
         ['XEN101']
     """
+    given.whole("steps", steps, 0)
+    given.whole("every", every, 0)
+    if model is not None:
+        given.instance("model", model, torch.nn.Module, "a torch.nn.Module or None")
+    if announce not in ("warn", None):
+        given.function("announce", announce, "'warn', None, or a function that is called with each finding")
     is_off = not all_ranks and os.environ.get("RANK", "0") not in ("", "0")
     return Watch(model, steps, every, announce, is_off)
 

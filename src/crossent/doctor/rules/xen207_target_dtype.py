@@ -28,10 +28,16 @@ import torch
 from crossent import errors
 from crossent.doctor.finding import Found
 from crossent.doctor.record import CallRecord
+from crossent.doctor.rules.xen703_interpolated_mask import MASK_DIMS
 
 MESSAGE = "the target has the shape of class indices {shape} but dtype {dtype}."
 CONSEQUENCE = "torch refuses the call."
 FIX = "write target.long()."
+
+MESSAGE_FRACTIONS = "the target has the shape of class indices {shape} and holds fractions, {example:.3g} is one."
+FIX_FRACTIONS = (
+    "pass ids of classes; probabilities need the input's shape, and quantities a regression loss (mse_loss)."
+)
 
 
 def from_error(record: CallRecord) -> Found | None:
@@ -42,6 +48,9 @@ def from_error(record: CallRecord) -> Found | None:
         return None
     if target.dtype == torch.int64 or not record.input.is_floating_point():
         return None
-    if target.is_floating_point() and bool((target != target.round()).any()):
-        return None  # XEN703
+    fractions = target.detach()[target != target.round()] if target.is_floating_point() else target[:0]
+    if fractions.numel() and target.dim() >= MASK_DIMS:
+        return None
+    if fractions.numel():
+        return Found({"shape": tuple(target.shape), "example": float(fractions[0])}, variant="FRACTIONS")
     return Found({"shape": tuple(target.shape), "dtype": str(target.dtype).removeprefix("torch.")})

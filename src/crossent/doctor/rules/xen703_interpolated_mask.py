@@ -56,14 +56,15 @@ MESSAGE_EDGES = (
 CONSEQUENCE_EDGES = CONSEQUENCE_CUT
 
 MOST_PIXELS = 1 << 16
+MASK_DIMS = 3  # (N, H, W)
 THIN, SOLID = 0.8, 0.2  # shares of a class's pixels that lie between their neighbours
 FEWEST_THIN, COVERED = 3, 0.5
 
 
 def from_error(record: CallRecord) -> Found | None:
     target = record.target
-    if not record.is_row_loss or target is None or not target.is_floating_point():
-        return None
+    if not record.is_row_loss or target is None or not target.is_floating_point() or target.dim() < MASK_DIMS:
+        return None  # XEN207
     if record.input.dim() == 0 or tuple(target.shape) != errors.index_shape(record.input, record.class_dim_given):
         return None
     fractions = target.detach() != target.detach().round()
