@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.util
 import pkgutil
 import re
 import warnings
@@ -17,6 +17,7 @@ import crossent
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+OPTIONAL = re.compile(r"^from (transformers) import", re.MULTILINE)  # without it the block is left out
 # Importing these needs an optional dependency, starts a program, or is itself an entry point.
 UNIMPORTABLE = ("crossent.__main__", "crossent.run._spawned", "crossent.backends.gpu")
 
@@ -56,6 +57,8 @@ def test_page_examples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     torch.manual_seed(0)
     namespace: dict[str, object] = {"__name__": page.stem}
     for number, block in enumerate(blocks(page), 1):
+        if any(importlib.util.find_spec(name) is None for name in OPTIONAL.findall(block)):
+            continue
         code = compile(block, f"{page.name}, block {number}", "exec")
         exec(code, namespace)
 

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from crossent import internals
-from crossent.refusals import REFUSALS
+from crossent.refusals import REFUSALS, example
 
 
 def refuse(code: str, **facts: object) -> Exception:
     """The exception of one of crossent's own refusals, ready to be raised."""
     refusal = REFUSALS[code]
+    facts.setdefault("example", example(facts.get("option")))
     exception = refusal.kind(refusal.wrong.format(**facts) + "\n" + _lines(code, None, facts))
     exception.crossent_code = code  # type: ignore[attr-defined]
     return exception

@@ -10,7 +10,8 @@ from typing import Any, Optional, Union
 import torch
 from torch import Tensor
 
-from crossent import functional
+from crossent import functional, problem
+from crossent.options import LossOptions, checked
 
 _DEFAULTS = {
     "logit_scale": None, "denominator": None, "softcap": None, "z_loss": 0.0, "out_dtype": None,
@@ -18,10 +19,29 @@ _DEFAULTS = {
 }  # fmt: skip
 
 
+_TORCHS = {"ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0}
+
+
 def _extra_repr(module: torch.nn.Module) -> str:
-    """crossent's options that differ from their defaults; torch's show none."""
-    shown = ((name, getattr(module, name, default), default) for name, default in _DEFAULTS.items())
-    return ", ".join(f"{name}={value!r}" for name, value, default in shown if value != default)
+    """Options that differ from their defaults; torch's own, which torch never shows, only beside one of crossent's."""
+    ours, torchs = (
+        [
+            f"{name}={getattr(module, name, default)!r}"
+            for name, default in defaults.items()
+            if getattr(module, name, default) != default
+        ]
+        for defaults in (_DEFAULTS, _TORCHS)
+    )
+    return ", ".join([*torchs, *ours] if ours else ours)
+
+
+def refuse_bad_values(module: torch.nn.Module) -> None:
+    """A bad value is refused where it is written, not where the module is called; calls check again."""
+    values = vars(module)
+    options = {name: values[name] for name in LossOptions.__dataclass_fields__ if name in values}
+    checked(LossOptions(**options))
+    if values.get("denominator") is not None:
+        problem.check_denominator(values["denominator"], values["reduction"])
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
@@ -89,6 +109,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         self.shift = shift
         self.inplace = inplace
         self.backend = backend
+        refuse_bad_values(self)
 
     def forward(
         self,
@@ -170,6 +191,7 @@ class NLLLoss(torch.nn.NLLLoss):
         self.class_dim = class_dim
         self.shift = shift
         self.backend = backend
+        refuse_bad_values(self)
 
     def forward(
         self,
@@ -231,6 +253,7 @@ class LogSoftmax(torch.nn.LogSoftmax):
         self.logit_scale = logit_scale
         self.softcap = softcap
         self.backend = backend
+        refuse_bad_values(self)
 
     def forward(self, input: Tensor) -> Tensor:
         """log softmax; see the class."""

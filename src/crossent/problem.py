@@ -227,7 +227,7 @@ def check_extras(tensors: LossTensors, options: LossOptions, layout: Layout) -> 
     if scale is not None:
         check_scale(scale, layout.index_shape, tensors.input)
     if denominator is not None:
-        _check_denominator(denominator, options.reduction)
+        check_denominator(denominator, options.reduction)
     if options.inplace:
         check_inplace(tensors.input)
 
@@ -266,14 +266,14 @@ def check_per_row(name: str, value: object, shape: tuple[int, ...], input: Tenso
         raise errors.refuse("XEN034", option=name, came=f"on {value.device}", expected=shape)
 
 
-def _check_denominator(denominator: object, reduction: str) -> None:
+def check_denominator(denominator: object, reduction: str) -> None:
     if reduction != "mean":
         raise errors.refuse("XEN032", came=reduction)
     if isinstance(denominator, Tensor):
         if denominator.numel() != 1 or denominator.is_complex() or denominator.requires_grad:
             suffix = " that requires a gradient" if denominator.requires_grad else ""
             raise errors.refuse("XEN033", came=errors.describe(denominator) + suffix)
-    elif isinstance(denominator, bool) or not isinstance(denominator, (int, float)):
+    elif isinstance(denominator, bool) or not isinstance(denominator, (int, float)) or not 0 <= denominator < math.inf:
         raise errors.refuse("XEN033", came=errors.describe(denominator))
 
 

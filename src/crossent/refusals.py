@@ -19,6 +19,23 @@ class Refusal(NamedTuple):
     instead: str
 
 
+# What XEN030 shows for an option; one that is not here may be left out.
+EXAMPLES = {
+    "softcap": "softcap=30.0", "z_loss": "z_loss=1e-4", "out_dtype": "out_dtype=torch.float32",
+    "if_all_ignored": "if_all_ignored='zero'", "class_dim": "class_dim=-1", "shift": "shift=1",
+    "logit_scale": "logit_scale=0.5", "backend": "backend=None", "inplace": "inplace=False", "top_k": "top_k=5",
+    "memory_budget": "memory_budget=256 << 20", "valid_rows": "valid_rows=int((target != ignore_index).sum())",
+    "filter_eps": "filter_eps='auto'", "LinearPlan.rows": "LinearPlan(rows=512)",
+    "LinearPlan.classes": "LinearPlan(classes=4096)", "LinearPlan.gradients": "LinearPlan(gradients='recompute')",
+    "LinearPlan.accumulate": "LinearPlan(accumulate=torch.float32)", "LinearPlan.counted": "LinearPlan(counted=None)",
+}  # fmt: skip
+
+
+def example(option: object) -> str:
+    """A call's words for an option with a value that it takes."""
+    return EXAMPLES.get(str(option), f"the call without {option}=")
+
+
 REFUSALS: dict[str, Refusal] = {
     "XEN001": Refusal(
         "input-dtype",
@@ -166,7 +183,7 @@ REFUSALS: dict[str, Refusal] = {
         ValueError,
         "{option}={came!r} is not a value of this option",
         "{option}: {expected}",
-        "{option}=<{expected}>",
+        "{example}",
     ),
     "XEN031": Refusal(
         "shift-needs-class-dim",
@@ -186,8 +203,8 @@ REFUSALS: dict[str, Refusal] = {
         "denominator",
         ValueError,
         "the denominator is {came}",
-        "a number, or a tensor with one element that needs no gradient",
-        "denominator.detach(), or denominator.detach().sum() of several elements",
+        "a finite number >= 0, or a tensor with one element that needs no gradient",
+        "denominator=int((target != ignore_index).sum()); of a tensor denominator.detach(), or its .sum()",
     ),
     "XEN034": Refusal(
         "option-shape",

@@ -44,11 +44,9 @@ class Request:
 
 def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
     """(loss,), or (loss, *readouts.FIELDS)."""
-    options = checked(request.options)
-    request, tensors = replace(request, options=options), problem.plain_numbers(tensors)
-    plan, budget = plan_of(request.plan), _budget(request.memory_budget)
+    request, plan, budget = checked_values(request)
+    options, tensors = request.options, problem.plain_numbers(tensors)
     _check_promise(tensors, request)
-    filtering.checked(request.filter_eps, torch.float32)
     owner = _torch_owns(tensors, plain=_is_plain(tensors, request))
     dtype = None if owner is not None else products_dtype(tensors)
     layout = None if dtype is None else _layout(tensors, request, dtype)
@@ -87,6 +85,14 @@ def loss(tensors: LinearTensors, request: Request) -> tuple[Tensor, ...]:
         raise handover.refuse_range("cross_entropy", scored, options, layout, found.row, came) from None
     _notify(request, logits, backend.name, reason)
     return answer if isinstance(answer, tuple) else (answer,)
+
+
+def checked_values(request: Request) -> tuple[Request, LinearPlan, int | None]:
+    """The request with its plan and budget; bad values are refused."""
+    request = replace(request, options=checked(request.options))
+    plan, budget = plan_of(request.plan), _budget(request.memory_budget)
+    filtering.checked(request.filter_eps, torch.float32)
+    return request, plan, budget
 
 
 def _notify(request: Request, logits: Tensor, by: str, reason: str | None) -> None:

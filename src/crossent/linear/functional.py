@@ -154,7 +154,7 @@ def linear_cross_entropy(
     tensors = LinearTensors(
         input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
     )  # fmt: skip
-    request = _request(
+    request = request_of(
         options, memory_budget, shift, ignore_index, valid_rows=valid_rows, filter_eps=filter_eps,
         reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
         if_all_ignored=if_all_ignored, backend=backend,
@@ -220,7 +220,7 @@ def linear_cross_entropy_with_stats(
     tensors = LinearTensors(
         input, linear_weight, target, linear_bias, weight, sample_weight, denominator, logit_scale
     )  # fmt: skip
-    request = _request(
+    request = request_of(
         options, memory_budget, shift, ignore_index, valid_rows=valid_rows, filter_eps=filter_eps,
         readouts=True, top_k=top_k, shown=("linear_cross_entropy_with_stats", "target"),
         reduction=reduction, label_smoothing=label_smoothing, softcap=softcap, z_loss=z_loss, out_dtype=out_dtype,
@@ -290,7 +290,7 @@ def linear_log_prob(
     if several:
         single = torch.where(single < 0, skip, single)
     tensors = LinearTensors(input, linear_weight, single, linear_bias, logit_scale=logit_scale)
-    request = _request(
+    request = request_of(
         options, memory_budget, shift, skip, reduction="none", softcap=softcap, out_dtype=out, backend=backend,
         shown=("linear_log_prob", "tokens.amax(-1)" if several else "tokens"),
     )  # fmt: skip
@@ -303,7 +303,7 @@ def linear_log_prob(
     return torch.where(read, log_prob[..., None] + (scores[..., 1:] - scores[..., :1]), 0.0)
 
 
-def _request(
+def request_of(
     plan: Any,
     memory_budget: int | None,
     shift: int | None,
@@ -316,6 +316,7 @@ def _request(
     shown: tuple[str, str] = (call.NAME, "target"),
     **values: Any,
 ) -> Request:
+    """A call's options as its pipe takes them: the first five as they came, ``values`` by :class:`LossOptions`."""
     values["reduction"] = internals.deprecated_mean(values["reduction"])
     options = LossOptions(
         ignore_index=-100 if ignore_index is None else ignore_index,

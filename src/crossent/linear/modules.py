@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules.loss import _WeightedLoss  # pyright: ignore[reportPrivateUsage]
 
-from crossent.linear import functional
+from crossent import problem
+from crossent.linear import call, functional
 
 _DEFAULTS = {
     "logit_scale": None, "denominator": None, "softcap": None, "z_loss": 0.0, "out_dtype": None,
@@ -87,6 +88,18 @@ class LinearCrossEntropyLoss(_Base):
         self.logit_scale, self.denominator, self.softcap, self.z_loss = logit_scale, denominator, softcap, z_loss
         self.out_dtype, self.if_all_ignored, self.shift = out_dtype, if_all_ignored, shift
         self.memory_budget, self.filter_eps, self.backend = memory_budget, filter_eps, backend
+        self._refuse_bad_values()
+
+    def _refuse_bad_values(self) -> None:
+        """A bad value is refused where it is written, not where the module is called; calls check again."""
+        request = functional.request_of(
+            self.options, self.memory_budget, self.shift, self.ignore_index, filter_eps=self.filter_eps,
+            reduction="mean", softcap=self.softcap, z_loss=self.z_loss, out_dtype=self.out_dtype,
+            if_all_ignored=self.if_all_ignored, backend=self.backend,
+        )  # fmt: skip
+        call.checked_values(request)
+        if self.denominator is not None:
+            problem.check_denominator(self.denominator, self.reduction)
 
     def forward(
         self,

@@ -11,7 +11,8 @@ HEADS = {  # (inputs, vocabulary)
     "qwen3-0.6b": (1024, 151936),
 }  # fmt: skip
 SWEEP = (8000, 16000, 32000, 64000, 128000, 256000)  # vocabularies of the plot, with SWEPT rows and inputs
-SWEPT = (1024, 512)
+SWEPT = (512, 512)
+SWEEP_NAME = "sweep"  # in place of a model's
 OPERATIONS_PER_CORE = 1.5e11  # of the three products together
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -54,7 +55,7 @@ def table() -> list[Case]:
     found = [Case(2048, 768, 32000, dtype) for dtype in ("fp32", "bf16")]
     for head, (features, classes) in HEADS.items():
         found += [Case(rows_for(features, classes), features, classes, dtype, head) for dtype in ("fp32", "bf16")]
-    return found + [Case(*SWEPT, classes, "fp32", "sweep") for classes in SWEEP]
+    return found + [Case(*SWEPT, classes, "fp32", SWEEP_NAME) for classes in SWEEP]
 
 
 def by_name(name: str) -> Case:

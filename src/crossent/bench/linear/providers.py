@@ -12,13 +12,14 @@ from torch import Tensor
 
 import crossent
 from crossent import LinearPlan, internals
-from crossent.bench.linear.cases import DTYPES, Case
+from crossent.bench.linear.cases import DTYPES, SWEEP_NAME, Case
 
 Call = Callable[[], object]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 PRODUCTS, ONE_PRODUCT = "products", "one product"
 PLAIN, CHUNKED, OURS = "F.linear + F.cross_entropy", "torch chunked", "crossent"
+DRAWN = (PRODUCTS, PLAIN, CHUNKED, OURS)  # who takes part in the sweep
 PEERS = {"liger-kernel": "liger_kernel", "cut-cross-entropy": "cut_cross_entropy", "torchtune": "torchtune"}
 
 
@@ -116,6 +117,8 @@ def makers(problem: Problem) -> dict[str, Callable[[], Call]]:
     found[OURS] = lambda: both(ours())
     if low != torch.float32:
         found[f"{OURS}, 16-bit sums"] = lambda: both(ours(accumulate=low))
+    if problem.case.head == SWEEP_NAME:
+        return {name: make for name, make in found.items() if name in DRAWN}
     return found | {
         f"{OURS}, 80% ignored": lambda: Problem(problem.case, 0.8).both(ours()),
         f"{OURS}, frozen head": lambda: both(frozen), f"{OURS}, no gradient": problem.evaluation,

@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from crossent.bench.linear import providers
+from crossent.bench.linear import promises, providers
 from crossent.bench.linear.cases import by_name
 from crossent.bench.load import QUIET
 from crossent.bench.record import Record
 
 COLUMNS = ("", "ms", "x products", "MB", "error of loss", "d input", "d weight")
-WITHIN = 1.10  # of the best plan's time: what the choice has promised
 SERIES = {providers.PLAIN: "#bdbdbd", providers.CHUNKED: "#f2a65a", providers.OURS: "#1f4e79"}
 
 
@@ -50,6 +49,8 @@ def _block(console: Console, name: str, report: dict[str, Any]) -> None:
     for kind in ("failed", "left_out"):
         for label, reason in report.get(kind, {}).items():
             console.print(f"  {label}: {reason}", style="dim", highlight=False, markup=False)
+    for line in promises.lines(by_name(name), rows):
+        console.print(f"  {line}", highlight=False)
     if report.get("plans"):
         console.print(choice(report["plans"]), highlight=False)
 
@@ -59,8 +60,9 @@ def choice(plans: dict[str, Any]) -> str:
     best = min(row["median_ms"] for row in plans.values())
     shown = ", ".join(f"{name} {row['median_ms'] / best:.2f}" for name, row in plans.items() if name != "choice")
     chosen = plans["choice"]["median_ms"] / best
-    word = "within" if chosen <= WITHIN else "NOT within"
-    return f"  the plan's choice takes {chosen:.2f} of the best plan's time ({word} {WITHIN:.2f}); {shown}"
+    most = promises.PLAN_WITHIN
+    word = promises.verdict(chosen, most)
+    return f"  {word} the plan's choice: {chosen:.2f} of the best plan's time (at most {most:.2f}); {shown}"
 
 
 def draw(folder: Path, found: Record) -> Path | None:
